@@ -1,0 +1,47 @@
+"""Thin straight wires."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from designtools._pytree import pytree
+from designtools.kernels import segment
+
+
+@pytree
+class Filaments:
+    """Straight segments of thin wire.
+
+    start, end (S,3) m; current (S,) A flows from start to end.  On the wire itself a segment contributes zero.
+    """
+
+    start: jax.Array
+    end: jax.Array
+    current: jax.Array
+
+    def check(self):
+        s, e, i = jnp.shape(self.start), jnp.shape(self.end), jnp.shape(self.current)
+        if len(s) != 2 or s[1] != 3 or e != s or i != s[:1]:
+            raise ValueError(
+                f"Filaments: start and end must have shape (S,3) and current (S,), got {s}, {e} and {i}; "
+                "use Filaments.from_path for a polyline"
+            )
+
+    @classmethod
+    def from_path(cls, points, current=1.0, closed: bool = False) -> Filaments:
+        """Segments along a polyline points (n,3) m; `closed` adds the segment from the last point to the first."""
+        points = jnp.asarray(points, dtype=float)
+        if points.ndim != 2 or points.shape[1] != 3 or points.shape[0] < 2:
+            raise ValueError(f"Filaments.from_path: points must have shape (n,3) with n >= 2, got {points.shape}")
+        if closed:
+            points = jnp.concatenate([points, points[:1]])
+        return cls(points[:-1], points[1:], jnp.broadcast_to(current, points.shape[0] - 1))
+
+    def field(self, points):
+        """Flux density (P,3) T at points (P,3) m."""
+        return segment.field(jnp.asarray(points), self.start, self.end, self.current)
+
+    def potential(self, points):
+        """Vector potential (P,3) T·m at points (P,3) m."""
+        return segment.potential(jnp.asarray(points), self.start, self.end, self.current)

@@ -1,0 +1,51 @@
+"""The figures a requirement may name: what each means and in which dimension its limit is read."""
+
+from __future__ import annotations
+
+# name: (dimension of units.DIMENSIONS, or "any" where the unit depends on the kind of design; meaning)
+# fmt: off
+FIGURES: dict[str, tuple[str, str]] = {
+    "efficiency": ("efficiency", "gradient per ampere"),
+    "gradient_strength": ("gradient", "largest gradient the amplifier's current gives"),
+    "slew_rate": ("slew_rate", "largest rate of change the amplifier's voltage gives"),
+    "linearity_error_max": ("ratio", "largest field deviation over the region, relative to the target's peak"),
+    "linearity_error_rms": ("ratio", "root mean square field deviation over the region, relative to the target's peak"),
+    "inductance": ("inductance", "inductance between the terminals"),
+    "resistance": ("resistance", "resistance between the terminals"),
+    "figure_of_merit": ("any", "efficiency squared over inductance"),
+    "wire_length": ("length", "length of all conductor"),
+    "wire_spacing_min": ("length", "smallest clear distance between neighbouring conductors"),
+    "stray_field_max": ("field", "largest flux density on the stray surface"),
+    "torque": ("torque", "torque on the coil in the magnet's field"),
+    "net_force": ("force", "net force on the coil in the magnet's field"),
+    "central_field": ("field", "flux density at the centre of the region"),
+    "homogeneity_pp": ("ratio", "peak-to-peak field variation over the region, relative"),
+    "homogeneity_rms": ("ratio", "root mean square field variation over the region, relative"),
+    "homogeneity_vrms": ("ratio", "homogeneity as vendors quote it"),
+    "stored_energy": ("energy", "magnetic energy"),
+    "conductor_volume": ("volume", "volume of all conductor"),
+    "conductor_length": ("length", "length of all conductor"),
+    "peak_field": ("field", "largest flux density on the conductor"),
+    "critical_current_margin": ("ratio", "distance to the critical current along the load line"),
+    "hoop_stress_max": ("pressure", "largest hoop stress in a winding"),
+    "fringe_axial_0p5mT": ("length", "reach of the 0.5 mT line along the axis"),
+    "fringe_radial_0p5mT": ("length", "reach of the 0.5 mT line across the axis"),
+    "fringe_axial_0p9mT": ("length", "reach of the 0.9 mT line along the axis"),
+    "fringe_radial_0p9mT": ("length", "reach of the 0.9 mT line across the axis"),
+    "magnet_mass": ("mass", "mass of the magnet"),
+    "b0_std": ("frequency", "standard deviation of the field map"),
+    "b0_std_unshimmed": ("frequency", "standard deviation of the field map before shimming"),
+    "b0_std_shimmed": ("frequency", "standard deviation of the field map after shimming"),
+    "b0_p2p": ("frequency", "peak-to-peak range of the field map"),
+    "b0_p2p_unshimmed": ("frequency", "peak-to-peak range of the field map before shimming"),
+    "b0_p2p_shimmed": ("frequency", "peak-to-peak range of the field map after shimming"),
+    "optimality_gap": ("ratio", "certified distance to the best possible objective"),
+    "b1_efficiency": ("b1_efficiency", "transmit field per root of power"),
+    "b1_uniformity": ("ratio", "uniformity of the transmit field"),
+    "sar_10g_max": ("specific_power", "largest SAR over 10 g"),
+    "sar_head": ("specific_power", "SAR averaged over the head"),
+    "sar_whole_body": ("specific_power", "SAR averaged over the body"),
+    "snr_relative": ("ratio", "signal-to-noise ratio relative to a reference"),
+    "g_factor_max": ("ratio", "largest noise amplification of parallel imaging"),
+}
+# fmt: on
