@@ -16,11 +16,6 @@ def pytree(cls):
     to the constructor become float64 arrays; arrays and tracers pass as they are.  A class
     may define ``check(self)``; it runs on what a person constructs, never on what JAX rebuilds.
     """
-    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
-    fields = dataclasses.fields(cls)
-    leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
-    static = tuple(f.name for f in fields if f.metadata.get("static"))
-
     def post_init(self):
         for name in leaves:
             value = getattr(self, name)
@@ -28,6 +23,12 @@ def pytree(cls):
                 object.__setattr__(self, name, _as_array(value))
         if hasattr(self, "check"):
             self.check()
+
+    cls.__post_init__ = post_init  # before dataclass(), which calls it only if it is there
+    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    fields = dataclasses.fields(cls)
+    leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
+    static = tuple(f.name for f in fields if f.metadata.get("static"))
 
     def flatten_with_keys(self):
         children = [(jax.tree_util.GetAttrKey(n), getattr(self, n)) for n in leaves]
@@ -39,7 +40,6 @@ def pytree(cls):
             object.__setattr__(self, name, value)
         return self
 
-    cls.__post_init__ = post_init
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten)
     return cls
 

@@ -36,13 +36,16 @@ class Design:
 class Quantity:
     """Something that can be asked of a design: `of(design)` -> array in `unit`.
 
-    `cheat` says how an optimiser can satisfy the number and not the wish.
+    `cheat` says how an optimiser can satisfy the number and not the wish.  Where the Jacobian is known in closed
+    form, `jacobian(design)` gives it as an object of the shape of the design, whose leaves that the quantity
+    depends on are matrices (m, leaf), dense or sparse; solvers verify it against `of` and else use JAX.
     """
 
     name: str
     unit: str
     of: Callable[[Design], Any]
     cheat: str = ""
+    jacobian: Callable[[Design], Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ from typing import Any
 
 import numpy as np
 
+from designtools.units import parse
+from designtools.units import format as readable
+
 MET, MISSED, NOT_EVALUATED = "MET", "MISSED", "NOT EVALUATED"
 STATUSES = ("done", "requirement missed", "infeasible", "not converged", "interrupted")
 Z_FRAME = {"b0_axis": "z", "bore_axis": "z"}
@@ -130,7 +133,10 @@ class Lines:
 
 @dataclass(frozen=True)
 class SurfaceMap:
-    """`intensity` (V,) per vertex or (F,) per face, in `unit`, on triangles: vertices (V,3) or, unrolled, (V,2) m."""
+    """`intensity` (V,) per vertex or (F,) per face, in `unit`, on triangles: vertices (V,3) or, unrolled, (V,2) m.
+
+    Unrolled vertices of a closed surface have their arc in [0, `period`); triangles over the seam are completed.
+    """
 
     title: str
     vertices: np.ndarray
@@ -139,6 +145,7 @@ class SurfaceMap:
     unit: str
     label: str = ""
     diverging: bool = False
+    period: float | None = None
     x_label: str = "arc length"
     y_label: str = "axial"
     caption: str = ""
@@ -222,7 +229,7 @@ class Result:
 
 
 def evaluate_requirements(requirements: Iterable[Mapping[str, Any]], figures: Mapping[str, Figure]) -> list[dict]:
-    """Judge each {quantity, op, limit} (limit in SI) against the figures.
+    """Judge each {quantity, op, limit} (limit in SI, or text with a unit) against the figures.
 
     Returns rows {quantity, op, limit, value, margin, status}.  The margin is the distance to the limit relative
     to |limit|, positive on the good side, and None for a limit of zero; a figure that is absent or not a number
@@ -235,7 +242,7 @@ def _evaluate(requirement: dict, figures: Mapping[str, Figure]) -> dict:
     quantity, op, limit = (requirement[key] for key in ("quantity", "op", "limit"))
     if op not in _SIDE:
         raise ValueError(f"requirement on '{quantity}': op must be one of {', '.join(_SIDE)}, got '{op}'")
-    limit = float(limit)
+    limit = parse(limit, "any")
     row = {"quantity": quantity, "op": op, "limit": limit, "value": None, "margin": None, "status": NOT_EVALUATED}
     value = float(figures[quantity].value) if quantity in figures else math.nan
     if math.isnan(value):
@@ -286,16 +293,16 @@ def _refuse_occupied(folder: Path) -> None:
 
 
 def _fill(result: Result, folder: Path, formats: Iterable[str] | None) -> None:
-    from designtools.export import FORMATS, file_stem, store
+    from designtools.export import FORMATS, place_in, store
     from designtools.report import write_report
 
     manifest = store(result, folder)
     wanted = [name for name in (FORMATS if formats is None else formats) if name not in ("csv", "netcdf")]
     for name in wanted:
         if not FORMATS[name].refuses(result):
-            place = folder / FORMATS[name].place
-            place.mkdir(exist_ok=True)
-            FORMATS[name].write(result, place / (file_stem(result.name) + FORMATS[name].extension))
+            path = place_in(folder, name, result.name)
+            path.parent.mkdir(exist_ok=True)
+            FORMATS[name].write(result, path)
     _write_spec(result.spec, folder / "spec.yaml")
     (folder / "result.json").write_text(to_json(result, manifest) + "\n", encoding="utf-8")
     write_report(result, folder / "report.html")
@@ -392,8 +399,6 @@ def _read_spec(path: Path) -> dict:
 
 
 def _html_summary(result: Result) -> str:
-    from designtools.units import format as readable
-
     def row(cells) -> str:
         return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
 

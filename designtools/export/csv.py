@@ -12,6 +12,7 @@ component, e.g. `centre_x`; the units stand in the header.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -179,7 +180,7 @@ def store_geometry(result, folder: Path) -> dict:
         "windings": [file_of[id(winding)] for winding in result.windings],
         "source": [
             {"winding": twin} if twin is not None else {"file": file_of[id(leaf)]}
-            for leaf, twin in _with_twins(result)
+            for leaf, twin in with_twins(result)
         ],
         "sheets": {name: file_of[id(sheet)] for name, sheet in result.sheets.items()},
         "formers": {name: _former_record(former) for name, former in result.formers.items()},
@@ -210,12 +211,12 @@ def _assembly(parts: list[Any]):
 def _named_parts(result) -> list[tuple[str, Any]]:
     """(name, part) of every winding and of every source that is not the centreline of one."""
     parts = [(winding.name, winding) for winding in result.windings]
-    others = [leaf for leaf, twin in _with_twins(result) if twin is None]
+    others = [leaf for leaf, twin in with_twins(result) if twin is None]
     names = distinct_stems(["", *(type(leaf).__name__.lower() for leaf in others)])[1:]
     return parts + list(zip(names, others))
 
 
-def _with_twins(result) -> list[tuple[Any, int | None]]:
+def with_twins(result) -> list[tuple[Any, int | None]]:
     """Each source leaf with the index of the winding whose centreline it is, or None."""
     centrelines = [winding.filaments() for winding in result.windings]
     return [
@@ -233,14 +234,16 @@ def _same(a, b) -> bool:
 
 def _former_record(former) -> dict:
     values = {f.name: np.asarray(getattr(former, f.name)).tolist() for f in dataclasses.fields(former)}
-    return {"type": type(former).__name__, **values}
+    return {"type": f"{type(former).__module__.rpartition('.')[2]}.{type(former).__name__}", **values}
 
 
 def _former(record: Mapping[str, Any]):
-    import designtools.formers as formers
-
+    module, _, name = record["type"].rpartition(".")
+    if not module.isidentifier():
+        raise ValueError(f"a former's type must read module.Class of designtools.formers, got '{record['type']}'")
+    formers = importlib.import_module(f"designtools.formers.{module}")
     values = {key: np.array(v) if isinstance(v, list) else v for key, v in record.items() if key != "type"}
-    return getattr(formers, record["type"])(**values)
+    return getattr(formers, name)(**values)
 
 
 # ---- text -------------------------------------------------------------------------------------------

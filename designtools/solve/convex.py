@@ -16,17 +16,18 @@ from designtools.solve.solution import Relaxation, Solution, Status
 from designtools.solve.standard import Cones, Epigraph, Rows, Standard
 
 
-def solve(problem: Problem, *, gap: float = 1e-6, progress=None) -> Solution:
+def solve(problem: Problem, *, gap: float = 1e-6, matrices: dict[str, Affine] | None = None, progress=None) -> Solution:
     """The global optimum of a convex Problem, with its duality gap.
 
     gap: relative duality gap above which the status is NOT_CONVERGED.  progress: called with a sentence
-    as the work goes on.  An infeasible problem comes back with status INFEASIBLE, the design that
+    as the work goes on.  matrices: name -> Affine from an earlier solve of the same quantities, filled with
+    what is missing.  An infeasible problem comes back with status INFEASIBLE, the design that
     violates its limits least, and the relaxation of each limit that design needs.
     Raises NotAffine where a quantity is not affine in what is free, PrecisionError in 32-bit.
     """
     precision.require("solve.convex")
     free = variables(problem)
-    matrices = _matrices(problem, free, progress)
+    matrices = _matrices(problem, free, {} if matrices is None else matrices, progress)
     program = _standard(problem, free, matrices)
     answer = standard.solve(program, gap, progress=progress)
     if "infeasible" in answer.status:
@@ -34,9 +35,10 @@ def solve(problem: Problem, *, gap: float = 1e-6, progress=None) -> Solution:
     return _solution(problem, free, matrices, program, answer, gap)
 
 
-def _matrices(problem: Problem, free: Variables, progress) -> dict[str, Affine]:
-    found = {}
+def _matrices(problem: Problem, free: Variables, found: dict[str, Affine], progress) -> dict[str, Affine]:
     for name, quantity in problem.quantities.items():
+        if name in found:
+            continue
         if progress:
             progress(f"sensitivity of {name}")
         found[name] = affine(quantity, free)

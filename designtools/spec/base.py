@@ -48,12 +48,12 @@ class Physical:
         try:
             number = units.parse(value, self.dimension)
         except units.UnitError as error:
-            raise _sentence(str(error)) from None
+            raise sentence_error(str(error)) from None
         if self.lower is None or number > self.lower or (number == self.lower and not self.strict):
             return number
         words = "greater than" if self.strict else "at least"
         bound = units.format(self.lower, self.unit)
-        raise _sentence(f"must be {words} {bound}, got {value!r}")
+        raise sentence_error(f"must be {words} {bound}, got {value!r}")
 
     def write(self, value: float) -> str | float:
         return units.exact(value, self.dimension)
@@ -87,6 +87,9 @@ PositiveCurrentDensity = Annotated[float, Physical("current_density", 0.0, stric
 PositiveResistivity = Annotated[float, Physical("resistivity", 0.0, strict=True)]
 Temperature = Annotated[float, Physical("temperature", 0.0, strict=True)]
 Point = tuple[Length, Length, Length]
+PositiveInt = Annotated[int, Field(gt=0, strict=True)]
+NaturalInt = Annotated[int, Field(ge=0, strict=True)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 _AXES |= {f"-{name}": tuple(-v if v else 0.0 for v in axis) for name, axis in _AXES.items()}
@@ -98,10 +101,10 @@ def _read_axis(value: Any) -> tuple[float, float, float]:
         return _AXES[value]
     numbers = isinstance(value, (list, tuple)) and len(value) == 3
     if not numbers or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in value):
-        raise _sentence(f"must be x, y, z, -x, -y, -z or three numbers such as [0, 0, 1], got {value!r}")
+        raise sentence_error(f"must be x, y, z, -x, -y, -z or three numbers such as [0, 0, 1], got {value!r}")
     norm = math.hypot(*value)
     if not math.isfinite(norm) or norm == 0:
-        raise _sentence(f"must be a vector with a direction, got {list(value)}")
+        raise sentence_error(f"must be a vector with a direction, got {list(value)}")
     if abs(norm - 1) < 1e-12:  # kept to the last bit, so that a resolved spec loads back to the same model
         return tuple(float(v) for v in value)
     return tuple(float(v) / norm for v in value)
@@ -125,7 +128,8 @@ Axis = Annotated[
 ]
 
 
-def _sentence(text: str) -> PydanticCustomError:
+def sentence_error(text: str) -> PydanticCustomError:
+    """An error whose message is `text`."""
     return PydanticCustomError("sentence", "{sentence}", {"sentence": text})
 
 
@@ -239,6 +243,15 @@ class Requirement(Model):
         return _COMPARE[self.op](value, self.limit)
 
 
+class Audit(Model):
+    """The independent check at points the optimiser never saw."""
+
+    points: PositiveInt = 2000
+    """Number of points in the region."""
+    seed: NaturalInt = 1
+    """Seed of their positions."""
+
+
 class Spec(Model):
     """First keys of every kind of spec."""
 
@@ -252,3 +265,20 @@ class Spec(Model):
     """Directions of the main field and of the bore."""
     requirements: tuple[Requirement, ...] = ()
     """What the finished design must keep; a missed requirement is reported and ends with exit code 3."""
+
+
+def split(point, axis) -> tuple[float, float]:
+    """Axial coordinate and distance from the axis (m)."""
+    along = sum(p * a for p, a in zip(point, axis))
+    return along, math.sqrt(max(0.0, sum(p * p for p in point) - along**2))
+
+
+def radial_extent(region: Region, axis) -> float:
+    """Largest extent (m) across `axis`: exact for a ball, and for an ellipsoid with `axis` along x, y or z."""
+    across = [h * math.sqrt(max(0.0, 1 - a * a)) for a, h in zip(axis, region.half_widths)]
+    return max(across)
+
+
+def mm(metres: float) -> str:
+    """Text of a length for messages."""
+    return f"{metres * 1e3:.6g} mm"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from designtools.spec.base import (
+    Audit,
     Axis,
     CurrentDensity,
     Length,
@@ -18,6 +17,7 @@ from designtools.spec.base import (
     PositiveFluxDensity,
     PositiveForce,
     PositiveGradient,
+    PositiveInt,
     PositiveLength,
     PositiveRatio,
     PositiveResistivity,
@@ -27,11 +27,11 @@ from designtools.spec.base import (
     Region,
     Spec,
     Temperature,
+    Weight,
+    mm,
+    radial_extent,
+    split,
 )
-
-PositiveInt = Annotated[int, Field(gt=0, strict=True)]
-NaturalInt = Annotated[int, Field(ge=0, strict=True)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Target(Model):
@@ -187,9 +187,9 @@ class Block(Model):
 
     def inconsistencies(self):
         if self.outer_radius <= self.inner_radius:
-            yield "outer_radius", f"must exceed inner_radius = {_mm(self.inner_radius)}, got {_mm(self.outer_radius)}"
+            yield "outer_radius", f"must exceed inner_radius = {mm(self.inner_radius)}, got {mm(self.outer_radius)}"
         if self.z_high <= self.z_low:
-            yield "z_high", f"must exceed z_low = {_mm(self.z_low)}, got {_mm(self.z_high)}"
+            yield "z_high", f"must exceed z_low = {mm(self.z_low)}, got {mm(self.z_high)}"
 
 
 class BackgroundMagnet(Model):
@@ -237,7 +237,7 @@ class GrooveFormer(Model):
 
     def inconsistencies(self):
         if self.groove_depth >= self.thickness:
-            yield "groove_depth", f"must be less than thickness = {_mm(self.thickness)}, got {_mm(self.groove_depth)}"
+            yield "groove_depth", f"must be less than thickness = {mm(self.thickness)}, got {mm(self.groove_depth)}"
 
 
 class Mesh(Model):
@@ -245,15 +245,6 @@ class Mesh(Model):
 
     resolution: PositiveLength | None = None
     """Edge length of the triangles; chosen from the sizes when left out."""
-
-
-class Audit(Model):
-    """The independent check at points the optimiser never saw."""
-
-    points: PositiveInt = 2000
-    """Number of points in the region."""
-    seed: NaturalInt = 1
-    """Seed of their positions."""
 
 
 class Gradient(Spec):
@@ -286,7 +277,7 @@ class Gradient(Spec):
     former: GrooveFormer | None = None
     """Tube with grooves for the conductor, as a part to make."""
     mesh: Mesh = Mesh()
-    """Fineness of the current-carrying surface."""
+    """How finely the surfaces are divided for the computation."""
     audit: Audit = Audit()
     """The independent check."""
 
@@ -307,21 +298,21 @@ class Gradient(Spec):
 
     def _region_fits(self):
         axis = self.frame.bore_axis
-        along, across = _split(self.region.centre, axis)
-        radial = across + _radial_extent(self.region, axis)
+        along, across = split(self.region.centre, axis)
+        radial = across + radial_extent(self.region, axis)
         inner = self.primary.radius - self.conductor.thickness / 2
         key = "region.radius" if self.region.shape == "ball" else "region.semi_axes"
         if radial >= inner:
             yield key, (
-                f"must keep the region inside the primary coil, whose inner radius is {_mm(inner)}, "
-                f"but it reaches {_mm(radial)} from the bore axis; "
+                f"must keep the region inside the primary coil, whose inner radius is {mm(inner)}, "
+                f"but it reaches {mm(radial)} from the bore axis; "
                 "make the region smaller or primary.radius larger"
             )
         reach, (low, high) = self.region.extent(axis), self.primary.ends
         if along - reach <= low or along + reach >= high:
             yield key, (
-                f"must keep the region inside the length of the primary coil ({_mm(low)} to {_mm(high)}), "
-                f"but it spans {_mm(along - reach)} to {_mm(along + reach)}; "
+                f"must keep the region inside the length of the primary coil ({mm(low)} to {mm(high)}), "
+                f"but it spans {mm(along - reach)} to {mm(along + reach)}; "
                 "make the region smaller or primary.length larger"
             )
 
@@ -329,14 +320,14 @@ class Gradient(Spec):
         gap = self.conductor.thickness
         if self.shielded and self.shield.radius <= self.primary.radius + gap:
             yield "shield.radius", (
-                f"must exceed primary.radius + conductor.thickness = {_mm(self.primary.radius + gap)}, "
-                f"got {_mm(self.shield.radius)}; make shield.radius larger"
+                f"must exceed primary.radius + conductor.thickness = {mm(self.primary.radius + gap)}, "
+                f"got {mm(self.shield.radius)}; make shield.radius larger"
             )
         name, outermost = max(self.layers.items(), key=lambda item: item[1].radius)
         if self.stray and self.stray.radius <= outermost.radius + gap / 2:
             yield "stray.radius", (
                 f"must lie outside the {name} at {name}.radius + conductor.thickness / 2 = "
-                f"{_mm(outermost.radius + gap / 2)}, got {_mm(self.stray.radius)}; make stray.radius larger"
+                f"{mm(outermost.radius + gap / 2)}, got {mm(self.stray.radius)}; make stray.radius larger"
             )
 
     def _conductor_fits(self):
@@ -345,13 +336,13 @@ class Gradient(Spec):
             room = min(math.pi * layer.radius, layer.length) / 2
             if pitch >= room:
                 yield "conductor.width", (
-                    f"must with conductor.spacing be less than {_mm(room)}, the room one lobe has on the {name}, "
-                    f"got {_mm(pitch)} together; make the conductor narrower"
+                    f"must with conductor.spacing be less than {mm(room)}, the room one lobe has on the {name}, "
+                    f"got {mm(pitch)} together; make the conductor narrower"
                 )
         if self.former and self.former.groove_depth < self.conductor.thickness:
             yield "former.groove_depth", (
-                f"must be at least conductor.thickness = {_mm(self.conductor.thickness)}, "
-                f"got {_mm(self.former.groove_depth)}"
+                f"must be at least conductor.thickness = {mm(self.conductor.thickness)}, "
+                f"got {mm(self.former.groove_depth)}"
             )
 
     def _words_agree(self):
@@ -367,19 +358,3 @@ class Gradient(Spec):
                 "must come with magnet.blocks, since a homogeneous field exerts no net force on a closed winding; "
                 "leave it out or list the magnet's windings"
             )
-
-
-def _split(point, axis) -> tuple[float, float]:
-    """Axial coordinate and distance from the axis (m)."""
-    along = sum(p * a for p, a in zip(point, axis))
-    return along, math.sqrt(max(0.0, sum(p * p for p in point) - along**2))
-
-
-def _radial_extent(region: Region, axis) -> float:
-    """Largest extent (m) across `axis`: exact for a ball, and for an ellipsoid with `axis` along x, y or z."""
-    across = [h * math.sqrt(max(0.0, 1 - a * a)) for a, h in zip(axis, region.half_widths)]
-    return max(across)
-
-
-def _mm(metres: float) -> str:
-    return f"{metres * 1e3:.6g} mm"

@@ -13,8 +13,8 @@ class Track:
 
     A closed track repeats its first point at its end.  `roles` (n-1,) names each piece: `turn`, `jog`
     (step from one turn to the next in the surface), `return` (runs back over the turns, lifted off the
-    surface), `link` (joins lobes or layers), `lead` (to the terminals).  `sense` is +1 or -1 relative to the
-    winding's current; for joined tracks it is always +1.
+    surface), `link` (joins lobes or layers), `lead` (to the terminals).  Positive current runs from the first
+    point to the last.
     """
 
     points: np.ndarray
@@ -49,6 +49,11 @@ class Winding:
     def length(self) -> float:
         """Conductor length in m."""
         return sum(track.length for track in self.tracks)
+
+    def length_of(self, *roles: str) -> float:
+        """Length in m of the pieces with one of `roles`; what joining added is all but "turn"."""
+        sizes = (np.linalg.norm(np.diff(t.points, axis=0), axis=1)[np.isin(t.roles, roles)].sum() for t in self.tracks)
+        return float(sum(sizes))
 
     def filaments(self):
         """The centrelines as exact straight segments carrying the current."""

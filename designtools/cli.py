@@ -1,0 +1,460 @@
+"""The command line: reads arguments, calls one function, prints, ends with the agreed exit code.
+
+0 done and every requirement met; 2 bad input; 3 a requirement is missed; 4 infeasible or not converged;
+130 interrupted.  Results go to stdout, everything else to stderr; with --json stdout carries one JSON object.
+Heavy modules are imported inside the commands, so that help and `check` answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DONE, BAD_INPUT, MISSED, FAILED, INTERRUPTED = 0, 2, 3, 4, 130
+EXIT_CODES = {
+    "done": DONE,
+    "requirement missed": MISSED,
+    "infeasible": FAILED,
+    "not converged": FAILED,
+    "interrupted": INTERRUPTED,
+}
+
+app = typer.Typer(
+    name="designtools",
+    help="Design the hardware of an MRI scanner: from one spec file to a buildable, audited design.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="spec file (YAML or TOML)")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="replace a value of the spec; may be repeated"),
+]
+ResultFolder = Annotated[Path, typer.Argument(metavar="DIR", help="folder of a finished design")]
+
+
+class BadInput(Exception):
+    """Something the caller must change; the message is one sentence."""
+
+
+def main() -> None:
+    """Entry point of the command `designtools`."""
+    app(prog_name="designtools")
+
+
+def exits(command):
+    """Turn what a command returns or raises into the agreed exit codes and sentences."""
+
+    @functools.wraps(command)
+    def guarded(*args, **options):
+        from designtools.spec import SpecError
+
+        as_json = options.get("json_output", False)
+        try:
+            code = command(*args, **options)
+        except SpecError as error:
+            problems = [{"place": p.place, "key": p.key, "message": p.sentence} for p in error.problems]
+            code = _refuse(str(error), as_json, problems)
+        except BadInput as error:
+            code = _refuse(str(error), as_json)
+        except KeyboardInterrupt:
+            sentence = f"interrupted; {_how_to_resume(command.__name__)}"
+            _say(sentence)
+            if as_json:
+                _print_json({"status": "interrupted", "message": sentence})
+            code = INTERRUPTED
+        raise typer.Exit(code or DONE)
+
+    return guarded
+
+
+def _refuse(message: str, as_json: bool, problems: list[dict] | None = None) -> int:
+    _say(message)
+    if as_json:
+        _print_json({"status": "bad input", "message": message, "problems": problems or []})
+    return BAD_INPUT
+
+
+def _how_to_resume(verb: str) -> str:
+    if verb in ("design", "sweep"):
+        return f"what was finished is kept: run `{' '.join(['designtools', *_without_resume(sys.argv[1:])])} --resume` to go on"
+    return "nothing was kept; run the command again"
+
+
+def _without_resume(arguments: list[str]) -> list[str]:
+    import shlex
+
+    return [shlex.quote(a) for a in arguments if a != "--resume"]
+
+
+# --- verbs -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+@exits
+def design(
+    spec: SpecFile,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="result folder, new or empty")] = None,
+    changes: Changes = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where an interrupted run stopped")] = False,
+    json_output: Json = False,
+):
+    """Do the whole job: solve, wind, audit, and write one result folder."""
+    from designtools.spec import load
+
+    overrides = _overrides(changes)
+    model = load(spec, overrides)  # refuse bad input before anything heavy is imported
+    folder = out or _free_folder(Path("out") / spec.stem)
+    with _stdout_kept_clean(), Progress() as progress:
+        from designtools.pipeline import run
+
+        try:
+            result = run(spec, out=folder, overrides=overrides, resume=resume, progress=progress)
+        except FileExistsError as error:
+            raise BadInput(str(error)) from None
+    if result.status == "interrupted":
+        _say(f"interrupted; {_how_to_resume('design')}")
+    _show_result(result, getattr(result, "folder", None) or folder, json_output, title=model.name)
+    return EXIT_CODES[result.status]
+
+
+@app.command()
+@exits
+def check(spec: SpecFile, changes: Changes = None, json_output: Json = False):
+    """Validate a spec; every mistake is reported with its file, line and key."""
+    from designtools.spec import fingerprint, load
+
+    model = load(spec, _overrides(changes))
+    if json_output:
+        head = {"status": "done", "message": "the spec is valid", "problems": []}
+        _print_json(head | {"kind": model.kind, "name": model.name, "fingerprint": fingerprint(model)})
+    else:
+        print(f"{spec}: a valid spec of kind {model.kind}: {model.name}")
+
+
+@app.command()
+@exits
+def new(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="gradient, magnet or shim")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="where to write it; stdout if left out")] = None,
+):
+    """Write a commented starter spec."""
+    from designtools.starters import starter, write_starter
+
+    try:
+        if out is None:
+            print(starter(kind), end="")
+            return
+        for path in write_starter(kind, out):
+            print(path)
+    except (ValueError, FileExistsError) as error:
+        raise BadInput(str(error)) from None
+
+
+@app.command()
+@exits
+def evaluate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE ...", help="windings: .csv, .stl or magpylib .json")],
+    spec: Annotated[Path | None, typer.Option("--spec", help="region, target and requirements to judge by")] = None,
+    current: Annotated[str, typer.Option("--current", help="current in windings whose file states none")] = "1 A",
+    radius: Annotated[str | None, typer.Option("--radius", help="radius of the ball to look at, without a spec")] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="unit of lengths in a file that states none")] = None,
+    json_output: Json = False,
+):
+    """Field figures of somebody else's winding."""
+    from designtools.spec import load
+    from designtools.units import UnitError, parse
+
+    model = load(spec) if spec else None
+    try:
+        amperes = parse(current, "current")
+        metres = parse(radius, "length") if radius else None
+    except UnitError as error:
+        raise BadInput(f"--current or --radius {error}") from None
+    with _stdout_kept_clean():
+        from designtools import evaluate as foreign
+        from designtools import precision
+
+        precision.enable()
+        try:
+            result = foreign.evaluate(files, model, current=amperes, radius=metres, unit=unit)
+        except (foreign.UnreadableWinding, FileNotFoundError) as error:
+            raise BadInput(str(error)) from None
+    _show_result(result, None, json_output, title=result.name)
+    return EXIT_CODES[result.status]
+
+
+@app.command()
+@exits
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR ...", help="folders of finished designs")],
+    json_output: Json = False,
+):
+    """Figures of several designs side by side."""
+    records = {str(folder): _record(folder) for folder in folders}
+    if json_output:
+        _print_json({"designs": records})
+        return
+    names = list(dict.fromkeys(name for record in records.values() for name in record["figures"]))
+    rows = [["figure", *(record["name"] for record in records.values())]]
+    rows += [[name, *(_figure_text(record["figures"].get(name)) for record in records.values())] for name in names]
+    rows.append(["requirements", *(_requirement_count(record) for record in records.values())])
+    print(_table(rows))
+
+
+@app.command()
+@exits
+def export(
+    folder: ResultFolder,
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="csv, stl, glb, step, dxf, vtk, netcdf or nifti")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="file to write")] = None,
+):
+    """One format of a finished design."""
+    with _stdout_kept_clean(), Progress() as progress:
+        from designtools import precision
+        from designtools.export import FORMATS
+        from designtools.result import load
+
+        precision.enable()
+        try:
+            progress(f"reading {folder}")
+            result = load(folder)
+            ending = FORMATS[format].extension if format in FORMATS else ""
+            written = result.export(format, out or Path(f"{folder.absolute().name}{ending}"))
+        except (ValueError, FileNotFoundError) as error:
+            raise BadInput(str(error)) from None
+    for path in written:
+        print(path)
+
+
+@app.command()
+@exits
+def sweep(
+    spec: SpecFile,
+    vary: Annotated[list[str], typer.Option("--vary", metavar="KEY.PATH=A:B:N", help="N values from A to B")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="folder of the sweep")] = None,
+    changes: Changes = None,
+    axes: Annotated[str | None, typer.Option("--pareto", metavar="FIGURE,FIGURE", help="axes of the plot")] = None,
+    workers: Annotated[int, typer.Option("--workers", help="processes; 0 runs in this one")] = 1,
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="not in this version")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted sweep")] = False,
+    json_output: Json = False,
+):
+    """Many designs, a table and a Pareto plot."""
+    if cluster is not None:
+        raise BadInput(
+            f"--cluster must be left out: this version runs a sweep in local processes only, got {cluster!r}; "
+            "try --workers instead"
+        )
+    from designtools import sweep as many
+
+    folder = out or Path("out") / f"{spec.stem}-sweep"
+    with _stdout_kept_clean(), Progress() as progress:
+        try:
+            plan = many.plan(spec, vary, _overrides(changes))
+            outcome = many.run(plan, folder, workers=workers, resume=resume, axes=axes, progress=progress)
+        except (many.BadSweep, FileExistsError) as error:
+            raise BadInput(str(error)) from None
+    if json_output:
+        _print_json(outcome.as_dict())
+    else:
+        print(_table(outcome.rows()))
+        print(outcome.report)
+    return max((EXIT_CODES.get(run["status"], FAILED) for run in outcome.runs), default=DONE)
+
+
+@app.command()
+@exits
+def show(
+    folder: ResultFolder,
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page")] = True,
+):
+    """Serve the report on this machine only, until Ctrl-C."""
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    if not (folder / "report.html").is_file():
+        raise BadInput(f"must be the folder of a finished design with report.html, got {str(folder)!r}")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Quiet, directory=str(folder))) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}/report.html"
+        print(address, flush=True)
+        _say("Ctrl-C ends")
+        if browser:
+            _open_browser(address)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+@app.command()
+@exits
+def doctor(json_output: Json = False):
+    """Versions, devices, precision, threads, and which optional parts are missing."""
+    with _stdout_kept_clean():
+        from designtools.doctor import findings
+
+        found = findings()
+    if json_output:
+        _print_json(found)
+        return
+    for section, values in found.items():
+        print(section)
+        print(_table([["  " + name, str(value)] for name, value in values.items()]))
+
+
+# --- arguments -------------------------------------------------------------------------------------------
+
+
+def _overrides(changes: list[str] | None) -> dict[str, str]:
+    pairs = [change.partition("=") for change in changes or ()]
+    for key, equals, _ in pairs:
+        if not key.strip() or not equals:
+            raise BadInput(f"--set must be KEY.PATH=VALUE such as shield.enabled=false, got {key + equals!r}")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _free_folder(wanted: Path) -> Path:
+    """`wanted`, or the first of wanted-2, wanted-3, ... that does not exist: results are never overwritten."""
+    folder, count = wanted, 2
+    while folder.exists():
+        folder, count = wanted.with_name(f"{wanted.name}-{count}"), count + 1
+    return folder
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        raise BadInput(f"must be the folder of a finished design with result.json, got {str(folder)!r}") from None
+
+
+# --- words on the screen ---------------------------------------------------------------------------------
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def _print_json(record: dict) -> None:
+    print(json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _show_result(result, folder: Path | None, as_json: bool, title: str) -> None:
+    """Key figures, requirements, and the path of the report last."""
+    from designtools.result import to_json
+
+    report = None if folder is None or not (folder / "report.html").is_file() else folder / "report.html"
+    record = json.loads(to_json(result))
+    if as_json:
+        where = {"folder": str(folder), "report": str(report)} if report else {}
+        _print_json(record | where)
+        return
+    print(f"{title}: {result.status}" + (f": {result.message}" if result.message else ""))
+    print(_table([[f"  {name}", _figure_text(figure), figure["method"]] for name, figure in record["figures"].items()]))
+    if record["requirements"]:
+        print(_table([_requirement_cells(row, record["figures"]) for row in record["requirements"]]))
+    if report:
+        print(report)
+
+
+def _figure_text(figure: dict | None) -> str:
+    from designtools.units import format
+
+    if figure is None or figure["value"] is None:
+        return "NOT EVALUATED"
+    return format(figure["value"], figure["unit"])
+
+
+def _requirement_cells(row: dict, figures: dict) -> list[str]:
+    from designtools.spec.figures import FIGURES
+    from designtools.units import DIMENSIONS, format
+
+    dimension = FIGURES.get(row["quantity"], ("any", ""))[0]
+    unit = figures.get(row["quantity"], {}).get("unit") or (DIMENSIONS[dimension].si if dimension != "any" else "")
+    value = "" if row["value"] is None else format(row["value"], unit)
+    margin = "" if row["margin"] is None else f"margin {100 * row['margin']:+.1f} %"
+    return [f"  {row['quantity']} {row['op']} {format(row['limit'], unit)}", row["status"], value, margin]
+
+
+def _requirement_count(record: dict) -> str:
+    rows = record["requirements"]
+    return f"{sum(row['status'] == 'MET' for row in rows)} of {len(rows)} met"
+
+
+def _table(rows: list[list[str]]) -> str:
+    """Left-aligned columns, never wrapped, so that lines survive a pipe."""
+    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))] if rows else []
+    lines = ("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
+
+
+def _open_browser(address: str) -> None:
+    import webbrowser
+
+    if os.environ.get("DISPLAY") or sys.platform in ("darwin", "win32"):
+        webbrowser.open(address)
+
+
+class Progress:
+    """Called with a sentence per step; speaks on stderr once the work has lasted two seconds."""
+
+    patience = 2.0  # s
+
+    def __enter__(self):
+        self._began = time.monotonic()
+        self._status = None
+        return self
+
+    def __exit__(self, *_):
+        if self._status is not None:
+            self._status.stop()
+
+    def __call__(self, sentence: str) -> None:
+        elapsed = time.monotonic() - self._began
+        if elapsed < self.patience:
+            return
+        if not sys.stderr.isatty():
+            _say(f"[{elapsed:6.1f} s] {sentence}")
+        else:
+            self._spin(f"[{elapsed:.0f} s] {sentence}")
+
+    def _spin(self, text: str) -> None:
+        from rich.console import Console
+        from rich.text import Text
+
+        if self._status is None:
+            self._status = Console(stderr=True).status(Text(text))
+            self._status.start()
+        self._status.update(Text(text))
+
+
+@contextlib.contextmanager
+def _stdout_kept_clean():
+    """Whatever libraries print while they work goes to stderr, from C code too."""
+    sys.stdout.flush()
+    real = sys.stdout is sys.__stdout__
+    kept = os.dup(1) if real else None
+    try:
+        if real:
+            os.dup2(2, 1)
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if real:
+            os.dup2(kept, 1)
+            os.close(kept)

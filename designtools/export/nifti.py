@@ -1,0 +1,32 @@
+"""NIfTI-1: maps that live in an image, with the affine of the image (voxel to mm, RAS)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from designtools.export.names import siblings
+
+
+def refuses(result) -> str:
+    return "" if _images(result) else "no field map of the result carries an affine"
+
+
+def write(result, path: Path) -> tuple[Path, ...]:
+    """One float32 image per map; the first takes `path`, the others `stem-name` beside it."""
+    import nibabel
+
+    images = _images(result)
+    files = [path, *siblings(path, [path.name, *(image.name for image in images[1:])])[1:]]
+    for file, image in zip(files, images):
+        header = nibabel.Nifti1Header()
+        header.set_xyzt_units("mm")
+        header["descrip"] = f"{image.name} in {image.unit}".encode("ascii", "replace")[:79]
+        values = np.asarray(image.values, np.float32)
+        nibabel.save(nibabel.Nifti1Image(values, np.asarray(image.affine, float), header), file)
+    return tuple(files)
+
+
+def _images(result) -> list:
+    return [field_map for field_map in result.maps if field_map.affine is not None]

@@ -1,0 +1,323 @@
+"""Gradient coils on cylinders: from the spec to a convex problem in the stream function, and to wires.
+
+The convex problem (Turner 1993; Poole & Bowtell 2007; Lemdiasov & Ludwig 2005): minimise dissipated power,
+stored energy and peak current density of the sheets, while the encoded component B.b0 stays within the error
+allowed at every target point, |B| within the stray limit on the surface outside, the current density
+within what the conductor's pitch allows, and force and torque within theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from designtools import regions
+from designtools.formers import symmetry as symmetries
+from designtools.formers.cylinder import Cylinder
+from designtools.formers.mesh import SurfaceMesh
+from designtools.problem import Design, Free, Limit, Problem, Term
+from designtools.quantities import energy, field, force, sheet
+from designtools.regions import Region
+from designtools.solve import convex
+from designtools.solve.solution import Solution
+from designtools.sources import Sheet
+from designtools.units import MU_0
+
+AROUND = 88  # triangles around a former where the spec states no resolution
+TARGET_ORDER = 40  # harmonic degree integrated exactly by the target points
+UNIQUE = 1e-3  # weight of the power beside a peak objective, so that the pattern away from the peak is unique
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One current-carrying surface: its former and mesh, and one basis, face and count per symmetry orbit."""
+
+    name: str
+    former: Cylinder
+    mesh: SurfaceMesh
+    basis: sparse.spmatrix
+    faces: np.ndarray
+    counts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The geometry of the task: everything the later hops share.  Points are one per symmetry orbit."""
+
+    spec: object
+    frame: np.ndarray
+    layers: tuple[Layer, ...]
+    symmetry: symmetries.Symmetry
+    target: Region
+    stray: Region | None
+
+    @property
+    def b0(self) -> np.ndarray:
+        return np.asarray(self.spec.frame.b0_axis, float)
+
+    @property
+    def centre(self) -> np.ndarray:
+        return np.asarray(self.spec.region.centre, float)
+
+    def distance(self, points) -> np.ndarray:
+        """Signed distance (P,) m from the centre of the region along the gradient axis."""
+        return (np.asarray(points) - self.centre) @ np.asarray(self.spec.target.gradient_axis, float)
+
+    @property
+    def reach(self) -> float:
+        """Largest |distance| in the region (m)."""
+        return self.spec.region.extent(self.spec.target.gradient_axis)
+
+
+# --- from the spec to geometry ------------------------------------------------------------------
+
+
+def prepare(spec) -> Setting:
+    """Meshes, their common symmetry with the task, and the points at which the field is held."""
+    frame = coil_frame(spec)
+    axis = frame[2]
+    formers = {
+        name: Cylinder(layer.radius, layer.length, frame, axis * layer.centre) for name, layer in spec.layers.items()
+    }
+    meshes = {name: f.mesh(spec.mesh.resolution or 2 * np.pi * f.radius / AROUND) for name, f in formers.items()}
+    found = _symmetry(spec, frame, meshes)
+    layers = tuple(_layer(name, formers[name], mesh, found) for name, mesh in meshes.items())
+    stray = _stray_region(spec, frame)
+    return Setting(spec, frame, layers, found, _folded(_target_region(spec), found), stray and _folded(stray, found))
+
+
+def coil_frame(spec) -> np.ndarray:
+    """Rows: two directions across the bore, the first along the gradient (or B0) where it has a part across; the bore."""
+    bore = np.asarray(spec.frame.bore_axis, float)
+    for wish in (spec.target.gradient_axis, spec.frame.b0_axis, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)):
+        across = np.asarray(wish, float) - bore * np.dot(wish, bore)
+        if np.linalg.norm(across) > 1e-9:
+            first = across / np.linalg.norm(across)
+            return np.stack([first, np.cross(bore, first), bore])
+    raise AssertionError("two different axes cannot both be parallel to the bore")
+
+
+def _target_region(spec) -> Region:
+    """The surface of the region: the error is harmonic, so its extremes lie there."""
+    return regions.ellipsoid(spec.region.half_widths, spec.region.centre, TARGET_ORDER, "target")
+
+
+def _stray_region(spec, frame) -> Region | None:
+    if spec.stray is None:
+        return None
+    n_z = 2 * max(8, round(spec.stray.length / spec.stray.radius * 8))
+    return regions.cylinder(spec.stray.radius, spec.stray.length, 48, n_z, frame, "stray")
+
+
+def _symmetry(spec, frame, meshes) -> symmetries.Symmetry:
+    origin = frame[2] * spec.primary.centre
+    fold = int(np.gcd.reduce([len(mesh.boundaries[0]) for mesh in meshes.values()]))
+    return symmetries.find(list(meshes.values()), frame, origin, lambda q: _stream_sign(spec, q, origin), fold)
+
+
+def _stream_sign(spec, q: np.ndarray, origin: np.ndarray) -> int:
+    """Sign psi takes under the map q about `origin`, or 0 where q does not carry the task onto itself.
+
+    B(Qx) = s Q B(x), so the component along b gets s times the sign of b under Q, and must equal the
+    sign of the gradient axis under Q.
+    """
+    sign = _sign_under(q, spec.frame.b0_axis) * _sign_under(q, spec.target.gradient_axis)
+    held = [np.asarray(spec.region.centre, float)] + ([np.zeros(3)] if spec.stray else [])
+    shape = np.diag(np.square(spec.region.half_widths))
+    carried = all(np.allclose(q @ (p - origin) + origin, p, atol=1e-9) for p in held)
+    carried = carried and np.allclose(q @ shape @ q.T, shape, rtol=1e-9)
+    return sign if carried and _magnet_is_carried(spec, q) else 0
+
+
+def _sign_under(q: np.ndarray, axis) -> int:
+    along = float(np.dot(q @ np.asarray(axis, float), axis))
+    return int(np.sign(along)) if abs(abs(along) - 1) < 1e-9 else 0
+
+
+def _magnet_is_carried(spec, q: np.ndarray) -> bool:
+    """Whether the magnet's field goes over into itself up to a sign; asked only where a limit needs it."""
+    if spec.limits.torque is None and spec.limits.net_force is None:
+        return True
+    here = np.random.default_rng(0).uniform(-1, 1, (8, 3)) * spec.primary.radius
+    b = np.asarray(background(spec).field(here))
+    image = np.asarray(background(spec).field(here @ q.T))
+    return any(np.allclose(image, s * b @ q.T, rtol=1e-9, atol=1e-9 * np.abs(b).max()) for s in (1, -1))
+
+
+def _layer(name, former, mesh, found) -> Layer:
+    faces, counts = symmetries.orbits(mesh.corner.mean(axis=1), found)
+    return Layer(name, former, mesh, symmetries.vertex_basis(mesh, found), faces, counts)
+
+
+def _folded(region: Region, found) -> Region:
+    """One point per orbit; its weight is that of the orbit."""
+    index, count = symmetries.orbits(region.points, found)
+    weights = region.weights[index] * count
+    return Region(region.points[index], weights / weights.sum(), region.name)
+
+
+def background(spec):
+    """The magnet in whose field force and torque are taken: its blocks where listed, else homogeneous B0."""
+    from designtools.recipes.background import magnet_field
+
+    return magnet_field(spec)
+
+
+# --- the convex problem -------------------------------------------------------------------------
+
+
+def problem(setting: Setting, pitch_current: float | None = None) -> Problem:
+    """The convex problem of the stream function at target.strength.
+
+    pitch_current: the current (A) of one turn; with it, the current density is held where tracks of the
+    conductor's width and spacing still fit side by side.
+    """
+    spec, layers = setting.spec, setting.layers
+    parts = {l.name: Sheet(l.mesh.vertices, l.mesh.faces, np.zeros(len(l.mesh.vertices))) for l in layers}
+    bound = 1e3 * natural_stream(spec)
+    free = [Free(lambda d, n=l.name: d.parts[n].stream, -bound, bound, l.name, l.basis) for l in layers]
+    return Problem(Design(parts), free, _objective(setting), _limits(setting, pitch_current))
+
+
+def natural_stream(spec) -> float:
+    """psi0 (A) of the sphere of the primary's radius with the gradient wanted: psi0 = G a^2 / (0.6 mu0)."""
+    return spec.target.strength * spec.primary.radius**2 / (0.6 * MU_0)
+
+
+def natural_scales(spec) -> dict[str, float]:
+    """Power (W), energy (J) and current density (A/m) that count as 1: those of the spherical x z / r^2 sheet.
+
+    P/G^2 = (10 pi/3)(rho/t) a^4/mu0^2 and L/eta^2 = 8 pi a^5/(9 mu0) are its closed forms.
+    """
+    a, g = spec.primary.radius, spec.target.strength
+    return {
+        "power": 10 * np.pi / 3 * sheet_resistance(spec) * a**4 * g**2 / MU_0**2,
+        "stored_energy": 4 * np.pi * a**5 * g**2 / (9 * MU_0),
+        "peak_current_density": natural_stream(spec) / a,
+    }
+
+
+def sheet_resistance(spec) -> float:
+    """Resistivity over thickness (ohm) of the conductor laid without gaps."""
+    return spec.conductor.effective_resistivity / spec.conductor.thickness
+
+
+def _objective(setting: Setting) -> list[Term]:
+    spec, scales = setting.spec, natural_scales(setting.spec)
+    weights = spec.objective
+    power_weight = weights.power or (0 if weights.stored_energy else UNIQUE * weights.peak_current_density)
+    terms = []
+    if power_weight:
+        terms += [Term(_power(l, spec), scale=scales["power"] ** 0.5, weight=power_weight) for l in setting.layers]
+    if weights.stored_energy:
+        residual = energy.stored_energy_residual([sheet_model(l) for l in setting.layers])[0]
+        terms.append(Term(residual, scale=scales["stored_energy"] ** 0.5, weight=weights.stored_energy))
+    if weights.peak_current_density:
+        peak = scales["peak_current_density"]
+        terms.append(Term(_density_of_all(setting), "peak", peak, weights.peak_current_density))
+    return terms
+
+
+def sheet_model(layer: Layer) -> energy.SheetModel:
+    mesh = layer.mesh
+    return energy.SheetModel(layer.name, mesh.vertices, mesh.faces, layer.faces, layer.counts, layer.basis)
+
+
+def _power(layer: Layer, spec):
+    mesh = layer.mesh
+    return sheet.power_residual(layer.name, layer.faces, layer.counts, mesh.vertices, mesh.faces, sheet_resistance(spec))
+
+
+def _density(layer: Layer):
+    return sheet.surface_current_density(layer.name, layer.faces, layer.mesh.vertices, layer.mesh.faces)
+
+
+def _density_of_all(setting: Setting):
+    import jax.numpy as jnp
+
+    from designtools.problem import Quantity
+
+    each = [_density(l) for l in setting.layers]
+    return Quantity("surface current density", "A/m", lambda d: jnp.concatenate([q.of(d) for q in each]))
+
+
+def _limits(setting: Setting, pitch_current: float | None) -> list[Limit]:
+    spec = setting.spec
+    limits = [_field_limit(setting)]
+    if setting.stray is not None:
+        q = field.flux_density(setting.stray)
+        limits.append(Limit(q, upper=spec.stray.limit, norm="row", scale=spec.stray.limit, label="stray.limit"))
+    limits += _density_limits(setting, pitch_current)
+    names = [l.name for l in setting.layers]
+    if spec.limits.torque is not None:
+        limits.append(_cone(force.sheet_torque(names, background(spec)), spec.limits.torque, "limits.torque"))
+    if spec.limits.net_force is not None:
+        limits.append(_cone(force.sheet_force(names, background(spec)), spec.limits.net_force, "limits.net_force"))
+    return limits
+
+
+def _field_limit(setting: Setting) -> Limit:
+    spec = setting.spec
+    wanted = spec.target.strength * setting.distance(setting.target.points)
+    allowed = spec.target.error * spec.target.strength * setting.reach
+    q = field.component(setting.target, setting.b0, "target field")
+    return Limit(q, wanted - allowed, wanted + allowed, scale=allowed, label="target.error")
+
+
+def _density_limits(setting: Setting, pitch_current: float | None) -> list[Limit]:
+    spec = setting.spec
+    caps = {"limits.peak_current_density": spec.limits.peak_current_density}
+    if pitch_current is not None:
+        caps["conductor.spacing"] = pitch_current / (spec.conductor.width + spec.conductor.spacing)
+    label, cap = min(((k, v) for k, v in caps.items() if v is not None), key=lambda kv: kv[1], default=(None, None))
+    return [] if cap is None else [_cone(_density(l), cap, label) for l in setting.layers]
+
+
+def _cone(quantity, cap: float, label: str) -> Limit:
+    return Limit(quantity, upper=cap, norm="row", scale=cap, label=label)
+
+
+# --- the solve ----------------------------------------------------------------------------------
+
+
+def solve(setting: Setting, progress=None) -> Solution:
+    """Solve; where turns are given, the current of a turn, hence the density that fits, follows from the answer.
+
+    With winding.current the pitch is known and one solve suffices.  With winding.turns the limit on the
+    density starts absent and is set from the current just found, at most three times.
+    """
+    spec = setting.spec
+    matrices: dict = {}
+    solution = convex.solve(problem(setting, spec.winding.current), matrices=matrices, progress=progress)
+    for _ in range(3):
+        if spec.winding.current or not solution.status.ok or tracks_fit(setting, solution):
+            return solution
+        current = turn_current(setting, solution)
+        if progress:
+            progress(f"tracks would overlap at {current:.0f} A per turn; holding the current density")
+        solution = convex.solve(problem(setting, 0.97 * current), matrices=matrices, progress=progress)
+    return solution
+
+
+def turn_current(setting: Setting, solution: Solution) -> float:
+    """Current (A) of one turn: as given, or the largest |psi| of the primary over the turns per lobe."""
+    if setting.spec.winding.current:
+        return float(setting.spec.winding.current)
+    layer = setting.layers[0]
+    stream = np.asarray(solution.design.parts[layer.name].stream)
+    rim = stream[layer.mesh.boundaries[0][0]]
+    return float(np.abs(stream - rim).max() / setting.spec.winding.turns)
+
+
+def tracks_fit(setting: Setting, solution: Solution) -> bool:
+    """Whether tracks of the conductor's width and spacing fit at the largest current density."""
+    pitch = setting.spec.conductor.width + setting.spec.conductor.spacing
+    peak = max(peak_density(solution.design.parts[l.name]) for l in setting.layers)
+    return peak * pitch <= turn_current(setting, solution) * (1 + 1e-6)
+
+
+def peak_density(part: Sheet) -> float:
+    """Largest |K| (A/m) on a sheet."""
+    return float(np.linalg.norm(np.asarray(part.surface_current()), axis=1).max())

@@ -1,0 +1,406 @@
+"""From a file (or plain data) to a spec model, and back to text; every mistake is reported with its place."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from designtools.spec.base import Model, Spec, did_you_mean
+from designtools.spec.gradient import Gradient
+from designtools.spec.magnet import Magnet
+from designtools.spec.shim import Shim
+
+KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "shim": Shim}
+LATER = ("halbach", "camera", "rf_coil", "rf_shim", "system")  # kinds of the format that have no model yet
+
+Path_ = tuple[str | int, ...]  # a key path: names and list indices
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in a spec: where ("file:line"), at which key, and what it must be."""
+
+    place: str
+    key: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.key, self.sentence) if part)
+
+
+class SpecError(ValueError):
+    """A spec that cannot be used; `.problems` lists every mistake, its text has one per line."""
+
+    def __init__(self, problems):
+        self.problems: tuple[Mistake, ...] = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain data as read, what to call its source, and the line of each key path."""
+
+    data: Any
+    origin: str = ""
+    folder: Path = Path(".")
+    lines: Mapping[Path_, int] = None
+    overridden: frozenset[Path_] = frozenset()
+
+    def place(self, path: Path_) -> str:
+        """ "file:line" of a key, or of the nearest key around it that stands in the file."""
+        if any(path[: len(known)] == known for known in self.overridden):
+            return "--set"
+        while path and path not in (self.lines or {}):
+            path = path[:-1]
+        line = (self.lines or {}).get(path)
+        return f"{self.origin}:{line}" if line else self.origin
+
+
+def load(source: str | Path | Mapping, overrides: Mapping[str, Any] | None = None) -> Spec:
+    """The spec model of a YAML or TOML file, or of plain data.
+
+    `overrides` maps dotted key paths to values that replace those of the source ("shield.enabled": False,
+    "coils.0.radius": "200 mm"); a text value is read as in YAML.  Raises SpecError with every mistake found.
+    """
+    document = _override(_read(source), overrides or {})
+    model = _model_of(document)
+    try:
+        return model.model_validate(document.data, context={"folder": document.folder})
+    except ValidationError as error:
+        raise SpecError(_mistakes(error, model, document)) from None
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+def _read(source) -> Document:
+    if isinstance(source, Mapping):
+        return Document(copy.deepcopy(dict(source)))
+    path = Path(source)
+    origin = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SpecError([Mistake(origin, "", "must be an existing spec file, found none; try `designtools new`")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError([Mistake(origin, "", f"must be a readable text file, got {error}")]) from None
+    data, lines = (_read_toml if path.suffix.lower() == ".toml" else _read_yaml)(text, origin)
+    return Document(data, origin, path.parent, lines)
+
+
+def _read_yaml(text: str, origin: str):
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        tree = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{origin}:{mark.line + 1}" if mark else origin
+        reason = " ".join(str(error.problem or error).split("\n")[0].split())
+        raise SpecError([Mistake(place, "", f"must be valid YAML, got: {reason}")]) from None
+    except YAMLError as error:
+        raise SpecError([Mistake(origin, "", f"must be valid YAML, got: {str(error).splitlines()[0]}")]) from None
+    lines: dict[Path_, int] = {}
+    _collect_lines(tree, (), lines)
+    return _plain(tree), lines
+
+
+def _collect_lines(node, path: Path_, lines: dict[Path_, int]) -> None:
+    if isinstance(node, Mapping):
+        for key in node:
+            lines[(*path, key)] = node.lc.key(key)[0] + 1 if key in (node.lc.data or {}) else node.lc.line + 1
+            _collect_lines(node[key], (*path, key), lines)
+    elif isinstance(node, list):
+        for index, item in enumerate(node):
+            lines[(*path, index)] = node.lc.item(index)[0] + 1
+            _collect_lines(item, (*path, index), lines)
+
+
+def _plain(node):
+    """The same data in plain Python types."""
+    if isinstance(node, Mapping):
+        return {(str(key) if isinstance(key, str) else key): _plain(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_plain(item) for item in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return None if node is None else str(node)
+
+
+def _read_toml(text: str, origin: str):
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        place = f"{origin}:{line[1]}" if line else origin
+        raise SpecError([Mistake(place, "", f"must be valid TOML, got: {error}")]) from None
+    return _plain(data), _toml_lines(text)
+
+
+def _toml_lines(text: str) -> dict[Path_, int]:
+    """Lines of the keys of a TOML text (tomllib keeps none): tables, arrays of tables and their keys."""
+    lines: dict[Path_, int] = {}
+    table: Path_ = ()
+    count: dict[Path_, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*(\[\[?)\s*([\w.\-\s\"']+?)\s*\]", line):
+            table = _toml_path(header[2])
+            if header[1] == "[[":
+                count[table] = count.get(table, -1) + 1
+                table = (*table, count[table])
+            lines.setdefault(table, number)
+        elif key := re.match(r"\s*([\w.\-\"']+)\s*=", line):
+            path = (*table, *_toml_path(key[1]))
+            for depth in range(len(table) + 1, len(path) + 1):
+                lines.setdefault(path[:depth], number)
+    return lines
+
+
+def _toml_path(text: str) -> Path_:
+    return tuple(part.strip().strip("\"'") for part in text.split("."))
+
+
+# --- overrides -------------------------------------------------------------------------------------------
+
+
+def read_scalar(text: str) -> Any:
+    """What a text means in YAML: "false" is a boolean, "16" a number, "80 mT/m" stays a text."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if not text.strip():
+        return text
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        return text
+    return value if isinstance(value, (bool, int, float, list, dict)) or value is None else text
+
+
+def _override(document: Document, overrides: Mapping[str, Any]) -> Document:
+    if not overrides:
+        return document
+    data, paths, found = copy.deepcopy(document.data), [], []
+    for key, value in overrides.items():
+        path = tuple(int(part) if re.fullmatch(r"\d+", part) else part for part in key.split("."))
+        sentence = _put(data, path, read_scalar(value) if isinstance(value, str) else value)
+        found += [Mistake("--set", key, sentence)] if sentence else []
+        paths.append(path)
+    if found:
+        raise SpecError(found)
+    return Document(data, document.origin, document.folder, document.lines, frozenset(paths))
+
+
+def _put(data, path: Path_, value) -> str | None:
+    """Write `value` at `path`, making sections that are missing; a sentence when that is impossible."""
+    *way, last = path
+    for step in way:
+        if isinstance(data, list):
+            if not isinstance(step, int) or step >= len(data):
+                return f"must name an item 0 to {len(data) - 1} of a list, got {step!r}"
+            data = data[step]
+        elif isinstance(data, dict):
+            if data.get(step) is None:
+                data[step] = {}
+            data = data[step]
+        else:
+            return f"must lead through sections, but {step!r} follows a single value"
+    if isinstance(data, dict):
+        data[last] = value
+    elif isinstance(data, list) and isinstance(last, int) and last < len(data):
+        data[last] = value
+    else:
+        return f"must end at a key of a section or an item of a list, got {last!r}"
+    return None
+
+
+# --- mistakes in words -----------------------------------------------------------------------------------
+
+
+def _model_of(document: Document) -> type[Spec]:
+    data, available = document.data, ", ".join(KINDS)
+    if not isinstance(data, dict):
+        raise SpecError([Mistake(document.origin, "", f"must be a table of keys such as `kind: gradient`, got {_short(data)}")])
+    kind = data.get("kind")
+    if isinstance(kind, str) and kind in KINDS:
+        return KINDS[kind]
+    place = document.place(("kind",))
+    if kind is None:
+        sentence = f"must be given, got nothing; available: {available}"
+    elif kind in LATER:
+        sentence = f"{kind!r} is not yet available in this version; available: {available}"
+    else:
+        hint = did_you_mean(kind, KINDS) if isinstance(kind, str) else ""
+        sentence = f"must be a kind of design, got {kind!r}{hint}; available: {available}"
+    raise SpecError([Mistake(place, "kind", sentence)])
+
+
+def _mistakes(error: ValidationError, model: type[Spec], document: Document) -> list[Mistake]:
+    found = []
+    for item in error.errors(include_url=False):
+        path = tuple(item["loc"])
+        for suffix, sentence in _sentences(item, model, path):
+            full = (*path, *suffix)
+            found.append(Mistake(document.place(full), ".".join(map(str, full)), sentence))
+    return list(dict.fromkeys(found))
+
+
+def _sentences(item: dict, model: type[Spec], path: Path_) -> list[tuple[Path_, str]]:
+    """(further key path, sentence) of one pydantic error."""
+    context = item.get("ctx", {})
+    if item["type"] == "inconsistent":
+        return [(_split_key(key), sentence) for key, sentence in context["found"]]
+    write: Callable | None = _WORDS.get(item["type"])
+    if item["type"] == "extra_forbidden":
+        return [((), _unknown_key(path, model))]
+    if item["type"] == "missing":
+        return [((), f"must be given, got nothing{_example(path, model)}")]
+    if write is not None:
+        return [((), f"must be {write(context)}, got {_short(item['input'])}")]
+    if item["type"] == "sentence":
+        return [((), item["msg"])]
+    return [((), f"{item['msg']}, got {_short(item['input'])}")]
+
+
+_WORDS: dict[str, Callable[[dict], str]] = {
+    "literal_error": lambda c: c["expected"].replace("'", ""),
+    "model_type": lambda c: "a section of keys",
+    "model_attributes_type": lambda c: "a section of keys",
+    "dict_type": lambda c: "a section of keys",
+    "tuple_type": lambda c: "a list",
+    "string_type": lambda c: "a text",
+    "string_too_short": lambda c: "a text that is not empty",
+    "bool_type": lambda c: "true or false",
+    "bool_parsing": lambda c: "true or false",
+    "int_type": lambda c: "a whole number",
+    "int_parsing": lambda c: "a whole number",
+    "int_from_float": lambda c: "a whole number",
+    "float_type": lambda c: "a number",
+    "float_parsing": lambda c: "a number",
+    "finite_number": lambda c: "a finite number",
+    "greater_than": lambda c: f"greater than {c['gt']}",
+    "greater_than_equal": lambda c: f"at least {c['ge']}",
+    "too_long": lambda c: f"a list of {c['max_length']}",
+    "too_short": lambda c: f"a list of {c['min_length']}",
+}
+
+
+def _split_key(key: str) -> Path_:
+    return tuple(int(part) if part.isdigit() else part for part in key.split("."))
+
+
+def _short(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _unknown_key(path: Path_, model: type[Spec]) -> str:
+    section = _section(model, path[:-1])
+    known = list(section.model_fields) if section else []
+    where = f"in {'.'.join(map(str, path[:-1]))}" if path[:-1] else "at the top"
+    hint = did_you_mean(str(path[-1]), known)
+    return f"must be a known key {where}, got {str(path[-1])!r}{hint}; known: {', '.join(known)}"
+
+
+def _example(path: Path_, model: type[Spec]) -> str:
+    section = _section(model, path[:-1])
+    known = section.model_json_schema()["properties"].get(path[-1], {}) if section else {}
+    examples = known.get("examples")
+    return f"; try `{path[-1]}: {examples[0]}`" if examples else ""
+
+
+def _section(model: type[Model], path: Path_) -> type[Model] | None:
+    """The model of the section at `path`."""
+    for step in path:
+        if isinstance(step, str):
+            if step not in model.model_fields:
+                return None
+            model = next(iter(_models_in(model.model_fields[step].annotation)), None)
+            if model is None:
+                return None
+    return model
+
+
+def _models_in(annotation) -> list[type[Model]]:
+    """The spec models in a type such as `Shield | None` or `tuple[Coil, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return [annotation]
+    return [m for inner in getattr(annotation, "__args__", ()) for m in _models_in(inner)]
+
+
+# --- writing ---------------------------------------------------------------------------------------------
+
+
+def resolved(model: Spec) -> dict[str, Any]:
+    """Plain data with every default stated and every value with its unit; it loads back to the same model."""
+    return json.loads(model.model_dump_json(exclude_none=True))
+
+
+def to_yaml(model: Spec) -> str:
+    """`resolved` as YAML text."""
+    from ruamel.yaml import YAML
+
+    yaml, stream = YAML(), StringIO()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 110
+    yaml.dump(_flow(resolved(model)), stream)
+    return stream.getvalue()
+
+
+def _flow(node):
+    """Lists of single values on one line, everything else in blocks."""
+    from ruamel.yaml.comments import CommentedSeq
+
+    if isinstance(node, dict):
+        return {key: _flow(value) for key, value in node.items()}
+    if isinstance(node, list):
+        sequence = CommentedSeq(_flow(item) for item in node)
+        if not any(isinstance(item, (dict, list)) for item in node):
+            sequence.fa.set_flow_style()
+        return sequence
+    return node
+
+
+def fingerprint(model: Spec) -> str:
+    """SHA-256 over the resolved content, with the content of input files in place of their paths."""
+    content = json.dumps(_content(model), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _content(value):
+    if isinstance(value, Model):
+        return {name: _content(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, (tuple, list)):
+        return [_content(item) for item in value]
+    if isinstance(value, Path):
+        return hashlib.sha256(value.read_bytes()).hexdigest()
+    return value
+
+
+def json_schema(kind: str) -> dict[str, Any]:
+    """JSON Schema of a kind of spec, for editors."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return head | KINDS[kind].model_json_schema(mode="validation")
+
+
+def write_json_schemas(folder: str | Path) -> list[Path]:
+    """Write `<kind>.json` for every kind into `folder`."""
+    paths = []
+    for kind in KINDS:
+        path = Path(folder) / f"{kind}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        paths.append(path)
+    return paths

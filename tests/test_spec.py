@@ -1,0 +1,386 @@
+"""Specs: what is accepted, every kind of mistake in words with its place, and the way back to text."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from designtools.spec import (
+    KINDS,
+    LATER,
+    SpecError,
+    fingerprint,
+    json_schema,
+    load,
+    resolved,
+    to_yaml,
+    write_json_schemas,
+)
+
+SPECS = Path(__file__).parent.parent / "specs"
+FILES = {"gradient": SPECS / "head_gradient_x.yaml", "magnet": SPECS / "six_coil_magnet.yaml", "shim": SPECS / "brain_shim.yaml"}
+
+GRADIENT = {
+    "kind": "gradient",
+    "name": "test",
+    "region": {"radius": "100 mm"},
+    "target": {"gradient_axis": "x", "strength": "80 mT/m"},
+    "primary": {"radius": "190 mm", "length": "560 mm"},
+    "conductor": {"width": "5 mm", "thickness": "4 mm"},
+    "winding": {"turns": 16},
+}
+
+
+def mistakes(source, **overrides) -> list[str]:
+    with pytest.raises(SpecError) as refusal:
+        load(source, {key.replace("__", "."): value for key, value in overrides.items()})
+    assert str(refusal.value) == "\n".join(map(str, refusal.value.problems))
+    return str(refusal.value).splitlines()
+
+
+def only(source, **overrides) -> str:
+    (line,) = mistakes(source, **overrides)
+    return line
+
+
+# --- accepted --------------------------------------------------------------------------------------------
+
+
+def test_every_kind_has_a_runnable_spec():
+    assert set(FILES) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_resolved_spec_loads_back_to_the_same_model(kind, tmp_path):
+    model = load(FILES[kind])
+    assert model.kind == kind
+    assert load(resolved(model)) == model
+    (tmp_path / "spec.yaml").write_text(to_yaml(model), encoding="utf-8")
+    again = load(tmp_path / "spec.yaml")
+    assert again == model
+    assert fingerprint(again) == fingerprint(model)
+
+
+def test_values_are_si_and_defaults_are_validated():
+    model = load(GRADIENT)
+    assert model.region.radius == 0.1
+    assert model.target.error == 0.05
+    assert model.conductor.temperature == 293.15
+    assert model.conductor.spacing == 1e-3
+    assert model.frame.b0_axis == (0, 0, 1)
+    assert model.shield is None and not model.shielded
+
+
+def test_models_are_frozen():
+    model = load(GRADIENT)
+    with pytest.raises(ValueError, match="frozen"):
+        model.primary.radius = 1.0
+
+
+def test_toml_says_the_same_as_yaml(tmp_path):
+    (tmp_path / "a.toml").write_text(
+        'kind = "gradient"\nname = "test"\nwinding.turns = 16\n[region]\nradius = "100 mm"\n'
+        '[target]\ngradient_axis = "x"\nstrength = "80 mT/m"\n[primary]\nradius = 0.19\nlength = 0.56\n'
+        '[conductor]\nwidth = "5 mm"\nthickness = "4 mm"\n'
+    )
+    assert load(tmp_path / "a.toml") == load(GRADIENT)
+
+
+def test_frame_takes_vectors_and_keeps_them_to_the_last_bit():
+    model = load(GRADIENT | {"frame": {"b0_axis": [1, 2, 2], "bore_axis": "-y"}})
+    assert model.frame.b0_axis == (1 / 3, 2 / 3, 2 / 3)
+    assert model.frame.bore_axis == (0, -1, 0)
+    assert load(resolved(model)) == model
+
+
+def test_resistivity_rises_with_temperature():
+    warm = load(GRADIENT, {"conductor.temperature": "70 degC"}).conductor.effective_resistivity
+    assert warm == pytest.approx(1.7241e-8 * (1 + 3.93e-3 * 50), rel=1e-12)
+    assert load(GRADIENT, {"conductor.resistivity": "2 uohm cm"}).conductor.effective_resistivity == 2e-8
+
+
+def test_requirement_limit_is_read_in_the_unit_of_its_figure():
+    row = {"quantity": "homogeneity_pp", "op": "<=", "limit": "20 ppm"}
+    (requirement,) = load(GRADIENT | {"requirements": [row]}).requirements
+    assert requirement.limit == 20e-6
+    assert requirement.holds(20e-6) and not requirement.holds(21e-6)
+
+
+@pytest.mark.parametrize("op, below, at, above", [("<=", 1, 1, 0), ("<", 1, 0, 0), (">=", 0, 1, 1), (">", 0, 0, 1)])
+def test_requirement_operators(op, below, at, above):
+    row = {"quantity": "wire_length", "op": op, "limit": "2 m"}
+    (r,) = load(GRADIENT | {"requirements": [row]}).requirements
+    assert [r.holds(1.0), r.holds(2.0), r.holds(3.0)] == [bool(below), bool(at), bool(above)]
+
+
+def test_region_extent_of_an_ellipsoid():
+    region = {"shape": "ellipsoid", "semi_axes": ["100 mm", "80 mm", "60 mm"]}
+    model = load(GRADIENT | {"region": region})
+    assert model.region.extent((0, 0, 1)) == pytest.approx(0.06)
+    diagonal = model.region.extent((math.sqrt(0.5), math.sqrt(0.5), 0))
+    assert diagonal == pytest.approx(math.sqrt((0.1**2 + 0.08**2) / 2))
+
+
+def test_region_is_given_by_the_size_of_its_shape():
+    found = mistakes(GRADIENT | {"region": {"shape": "ellipsoid", "radius": "100 mm"}})
+    assert found[0].startswith("region.semi_axes: must be given for shape ellipsoid")
+    assert found[1].startswith("region.radius: must be left out for shape ellipsoid")
+
+
+# --- overrides -------------------------------------------------------------------------------------------
+
+
+def test_overrides_reach_sections_lists_and_missing_sections():
+    model = load(FILES["gradient"], {"shield.enabled": False, "region.radius": "90 mm", "mesh.resolution": 0.02})
+    assert not model.shielded and model.region.radius == 0.09 and model.mesh.resolution == 0.02
+    magnet = load(FILES["magnet"], {"coils.1.radius.max": "260 mm"})
+    assert magnet.coils[1].radius.max == 0.26
+
+
+def test_text_overrides_are_read_as_in_yaml():
+    model = load(FILES["gradient"], {"shield.enabled": "false", "winding.turns": "12", "amplifier": "null"})
+    assert model.shield.enabled is False and model.winding.turns == 12 and model.amplifier is None
+
+
+def test_overrides_leave_the_source_alone():
+    source = copy.deepcopy(GRADIENT)
+    load(source, {"region.radius": "50 mm"})
+    assert source == GRADIENT
+
+
+def test_override_mistakes_name_the_override():
+    assert only(FILES["gradient"], shield__radius="3 mT").startswith("--set: shield.radius: must be a length")
+    assert "a single value" in only(FILES["gradient"], name__x__y="1")
+    assert "must end at a key" in only(FILES["gradient"], name__x="1")
+    assert "item 0 to 2" in only(FILES["magnet"], coils__7__radius="200 mm")
+
+
+# --- refused in words ------------------------------------------------------------------------------------
+
+
+def test_all_mistakes_come_at_once_with_file_and_line(tmp_path):
+    text = FILES["gradient"].read_text(encoding="utf-8")
+    changes = {"80 mT/m": "80 mT", "  length: 560 mm\n": "", "spacing:": "spaceing:", "joined: true": "joined: perhaps"}
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    line = {word: 1 + text[: text.index(word)].count("\n") for word in ("strength:", "primary:", "spaceing:", "joined:")}
+    found = mistakes(path)
+    assert len(found) == 4
+    assert found[0].startswith(f"{path}:{line['strength:']}: target.strength: must be a field gradient")
+    assert found[1].startswith(f"{path}:{line['primary:']}: primary.length: must be given, got nothing; try `length: 150 mm`")
+    assert found[2].startswith(f"{path}:{line['spaceing:']}: conductor.spaceing: must be a known key in conductor")
+    assert "did you mean 'spacing'" in found[2]
+    assert found[3].startswith(f"{path}:{line['joined:']}: winding.joined: must be true or false, got 'perhaps'")
+
+
+def test_toml_mistakes_have_lines_too(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text('kind = "magnet"\nname = "m"\n[field]\nfloor = "3 mm"\n[region]\nradius = "5 cm"\n[section]\n'
+                    'width = 0.03\nheight = 0.03\n[[coils]]\nradius = "20 cm"\nposition = "5 cm"\ncurrent = "1 kA"\n'
+                    '[[coils]]\nradius = "20 cm"\nposition = "12 mT"\ncurrent = "1 kA"\n')  # fmt: skip
+    found = mistakes(path)
+    assert found[0].startswith(f"{path}:4: field.floor: must be a flux density")
+    assert found[1].startswith(f"{path}:16: coils.1.position")
+
+
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        ("kind: gradient\nname: [a\nb: 2\n", 3, "must be valid YAML"),
+        ("kind: gradient\nkind: magnet\n", 2, "duplicate key"),
+        ("kind: gradient\n\tname: a\n", 2, "must be valid YAML"),
+    ],
+)
+def test_bad_yaml_names_the_line(tmp_path, text, line, words):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    message = only(path)
+    assert message.startswith(f"{path}:{line}: ") and words in message
+
+
+def test_bad_toml_names_the_line(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text('kind = "gradient"\nname = \n')
+    assert only(path).startswith(f"{path}:2: must be valid TOML")
+
+
+@pytest.mark.parametrize("text", ["", "just words\n", "- 1\n- 2\n"])
+def test_a_spec_must_be_a_table(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    assert "must be a table of keys" in only(path)
+
+
+def test_missing_file_and_folder(tmp_path):
+    assert "must be an existing spec file" in only(tmp_path / "nope.yaml")
+    assert "must be a readable text file" in only(tmp_path)
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_kinds_to_come_say_so(kind):
+    assert only({"kind": kind, "name": "a"}) == f"kind: {kind!r} is not yet available in this version; available: gradient, magnet, shim"
+
+
+def test_unknown_and_missing_kind():
+    assert "did you mean 'gradient'" in only({"kind": "gradiant", "name": "a"})
+    assert "must be given, got nothing" in only({"name": "a"})
+    assert "got 3" in only({"kind": 3, "name": "a"})
+
+
+@pytest.mark.parametrize(
+    "changes, key, words",
+    [
+        ({"name": ""}, "name", "must be a text that is not empty, got ''"),
+        ({"name": 5}, "name", "must be a text, got 5"),
+        ({"version": 2}, "version", "must be 1, got 2"),
+        ({"colour": "red"}, "colour", "must be a known key at the top"),
+        ({"target": 5}, "target", "must be a section of keys, got 5"),
+        ({"requirements": "none"}, "requirements", "must be a list, got 'none'"),
+        ({"frame.b0_axis": "w"}, "frame.b0_axis", "must be x, y, z"),
+        ({"frame.b0_axis": [0, 0, 0]}, "frame.b0_axis", "a vector with a direction"),
+        ({"frame.b0_axis": [0, 1]}, "frame.b0_axis", "or three numbers"),
+        ({"target.strength": "-80 mT/m"}, "target.strength", "must be greater than 0 T/m, got '-80 mT/m'"),
+        ({"conductor.material": "gold"}, "conductor.material", "must be copper or aluminium, got 'gold'"),
+        ({"conductor.temperature": "-300 degC"}, "conductor.temperature", "must be greater than 0 K"),
+        ({"conductor.temperature": "4 K"}, "conductor.temperature", "give `resistivity`"),
+        ({"winding.turns": 2.5}, "winding.turns", "must be a whole number, got 2.5"),
+        ({"winding.turns": 0}, "winding.turns", "must be greater than 0, got 0"),
+        ({"winding.turns": None}, "winding.turns", "got neither"),
+        ({"winding.current": "500 A"}, "winding.turns", "got both"),
+        ({"objective.power": 0}, "objective.power", "must be positive"),
+        ({"objective.power": -1}, "objective.power", "must be at least 0"),
+        ({"region.centre": ["0 mm", "0 mm"]}, "region.centre.2", "must be given"),
+        ({"region.shape": "cube"}, "region.shape", "must be ball or ellipsoid, got 'cube'"),
+        ({"limits.torque": "5 N·m"}, "limits.torque", "must come with `magnet`"),
+        ({"stray": {"radius": "150 mm", "length": "1 m", "limit": "5 gauss"}}, "stray.radius", "must lie outside the primary"),
+        ({"shield": {"radius": "150 mm", "length": "1 m"}}, "shield.radius", "must exceed primary.radius"),
+        ({"conductor.width": "400 mm"}, "conductor.width", "the room one lobe has on the primary"),
+        ({"former": {"thickness": "5 mm", "groove_depth": "6 mm"}}, "former.groove_depth", "must be less than thickness"),
+        ({"former": {"thickness": "5 mm", "groove_depth": "2 mm"}}, "former.groove_depth", "at least conductor.thickness"),
+        ({"requirements": [{"quantity": "efficency", "op": "<", "limit": 1}]}, "requirements.0.quantity", "did you mean 'efficiency'"),
+        ({"requirements": [{"quantity": "efficiency", "op": "=", "limit": 1}]}, "requirements.0.op", "must be <=, <, >= or >"),
+        ({"requirements": [{"quantity": "efficiency", "op": ">", "limit": "1 T"}]}, "requirements.0.limit", "it is the limit of efficiency"),
+        ({"requirements": [{"quantity": "efficiency", "op": ">"}]}, "requirements.0.limit", "must be given"),
+        ({"region.centre": ["0 mm", "0 mm", "200 mm"]}, "region.radius", "inside the length of the primary"),
+        ({"region.centre": ["95 mm", "0 mm", "0 mm"]}, "region.radius", "reaches 195 mm from the bore axis"),
+    ],
+)  # fmt: skip
+def test_gradient_mistakes(changes, key, words):
+    message = only(GRADIENT, **{k.replace(".", "__"): v for k, v in changes.items()})
+    assert f" {key}: " in f" {message}" and words in message
+
+
+def test_the_coil_follows_the_bore():
+    """A region that fits along the bore must fit wherever the bore points."""
+    moved = {"region": {"radius": "100 mm", "centre": [0, "100 mm", 0]}}
+    assert load(GRADIENT | moved | {"frame": {"bore_axis": "y"}})
+    assert "from the bore axis" in only(GRADIENT | moved)
+
+
+def test_amplifier_and_winding_current_agree():
+    changes = {"winding": {"current": "700 A"}, "amplifier": {"current": "650 A", "voltage": "1.3 kV"}}
+    assert "must not exceed amplifier.current = 650 A, got 700 A" in only(GRADIENT | changes)
+
+
+def test_net_force_needs_a_magnet_with_gradients():
+    changes = {"magnet": {"flux_density": "3 T"}, "limits": {"net_force": "10 N"}}
+    assert "must come with magnet.blocks" in only(GRADIENT | changes)
+    block = {"inner_radius": "0.5 m", "outer_radius": "0.4 m", "z_low": 0, "z_high": 1, "current_density": "100 A/mm^2"}
+    assert "magnet.blocks.0.outer_radius: must exceed" in only(GRADIENT | {"magnet": {"flux_density": 3, "blocks": [block]}})
+
+
+@pytest.mark.parametrize(
+    "changes, key, words",
+    [
+        ({"coils": []}, "coils", "at least one coil"),
+        ({"frame.b0_axis": "x"}, "frame.b0_axis", "must be parallel to frame.bore_axis"),
+        ({"coils.0.radius": "30 mm"}, "coils.0.radius.min", "outside the region"),
+        ({"coils.0.radius.start": "300 mm"}, "coils.0.radius.start", "must lie between"),
+        ({"coils.0.radius.min": "400 mm"}, "coils.0.radius.min", "must not exceed max"),
+        ({"coils.0.radius.max": None}, "coils.0.radius.max", "must be a length"),
+        ({"coils.0.position.min": "0 mm"}, "coils.0.position.min", "mirror twin"),
+        ({"coils.1.position.start": "70 mm", "coils.0.position.start": "50 mm"}, "coils.1.position.start", "above coils.0"),
+        ({"region.centre": [0, 0, 0.1]}, "region.centre", "must be [0, 0, 0]"),
+        ({"objective.homogeneity": 0}, "objective.homogeneity", "must be positive"),
+    ],
+)  # fmt: skip
+def test_magnet_mistakes(changes, key, words):
+    message = only(FILES["magnet"], **{k.replace(".", "__"): v for k, v in changes.items()})
+    assert f": {key}: " in message and words in message
+
+
+def test_a_single_value_holds_a_coil_fixed():
+    coil = load(FILES["magnet"], {"coils.0.radius": "200 mm"}).coils[0]
+    assert coil.radius.fixed and coil.radius.start == 0.2 and not coil.position.fixed
+
+
+@pytest.mark.parametrize(
+    "changes, key, words",
+    [
+        ({"field_map.b0": "nope.nii.gz"}, "field_map.b0", "must be an existing file, got 'nope.nii.gz'; looked for"),
+        ({"field_map.mask": 3}, "field_map.mask", "must be the path of a file, got 3"),
+        ({"coils.rows": None}, "coils.rows", "must be given for arrangement cylinder"),
+        ({"coils.row_spacing": None}, "coils.row_spacing", "must be given"),
+        ({"coils.loop_radius": "150 mm"}, "coils.loop_radius", "must be less than coils.radius"),
+        ({"limits.total_current": "1 A"}, "limits.total_current", "must be at least current"),
+        ({"criterion": "best"}, "criterion", "must be least_squares or min_max"),
+    ],
+)
+def test_shim_mistakes(changes, key, words):
+    message = only(FILES["shim"], **{k.replace(".", "__"): v for k, v in changes.items()})
+    assert f": {key}: " in message and words in message
+
+
+def test_shim_loops_can_be_listed():
+    loop = {"centre": [0, 0, "50 mm"], "normal": "z", "radius": "55 mm"}
+    model = load(FILES["shim"], {"coils": {"arrangement": "list", "loops": [loop, loop]}})
+    assert model.coils.count == 2
+    assert "must list at least one loop" in only(FILES["shim"], coils={"arrangement": "list"})
+    assert load(FILES["shim"]).coils.count == 16
+
+
+# --- as data ---------------------------------------------------------------------------------------------
+
+
+def test_fingerprint_is_of_content(tmp_path):
+    base = fingerprint(load(GRADIENT))
+    assert fingerprint(load(GRADIENT | {"region": {"radius": 0.1}})) == base
+    assert fingerprint(load(GRADIENT, {"region.radius": "101 mm"})) != base
+
+
+def test_fingerprint_of_input_files_is_of_their_content(tmp_path):
+    for name in ("data/ge3t_brain_b0hz.nii.gz", "data/ge3t_brain_mask.nii.gz"):
+        (tmp_path / Path(name).name).write_bytes((SPECS / name).read_bytes())
+    text = FILES["shim"].read_text().replace("data/", "")
+    (tmp_path / "moved.yaml").write_text(text)
+    assert fingerprint(load(tmp_path / "moved.yaml")) == fingerprint(load(FILES["shim"]))
+    (tmp_path / "ge3t_brain_mask.nii.gz").write_bytes(b"other")
+    assert fingerprint(load(tmp_path / "moved.yaml")) != fingerprint(load(FILES["shim"]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_published_json_schema_is_current(kind, tmp_path):
+    write_json_schemas(tmp_path)
+    published = SPECS / "schema" / f"{kind}.json"
+    assert published.read_text(encoding="utf-8") == (tmp_path / f"{kind}.json").read_text(encoding="utf-8"), (
+        "run: python -c \"from designtools.spec import write_json_schemas; write_json_schemas('specs/schema')\""
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_has_a_description(kind):
+    schema = json_schema(kind)
+    sections = [schema, *schema["$defs"].values()]
+    bare = [(s["title"], name) for s in sections for name, field in s.get("properties", {}).items() if "description" not in field]
+    assert bare == []
+    assert all(section["additionalProperties"] is False for section in sections if "properties" in section)
+
+
+def test_json_schema_knows_units():
+    radius = json.loads(json.dumps(json_schema("gradient")))["$defs"]["Cylinder"]["properties"]["radius"]
+    assert radius["unit"] == "m" and "150 mm" in radius["examples"]
