@@ -296,10 +296,6 @@ def read_magpylib(path: Path, current: float = 1.0, unit: str | None = None):
     `vertices`, `dimension`, `polarization`, `current`, `position` in SI), and `orientation` as a quaternion
     [x, y, z, w] or a rotation vector [rad].
     """
-    import magpylib
-
-    from designtools.interop import from_magpylib
-
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -307,6 +303,10 @@ def read_magpylib(path: Path, current: float = 1.0, unit: str | None = None):
     objects = [_magpylib_object(path, record, current) for record in _records(path, data)]
     if not objects:
         raise UnreadableWinding(f"'{path}': must list at least one object, got none")
+    import magpylib
+
+    from designtools.interop import from_magpylib
+
     return from_magpylib(magpylib.Collection(objects))
 
 

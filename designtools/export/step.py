@@ -112,13 +112,13 @@ def _product(text, context, name: str, representation: str) -> None:
 
 def _wireframe(text, context, name: str, curves: list[str]) -> str:
     curve_set = text.add(f"GEOMETRIC_CURVE_SET({_string(name)},({','.join(curves)}))")
-    items = f"{text.placement()},{curve_set}"
+    items = f"{text.placement(across=(1, 0, 0))},{curve_set}"
     kind = "GEOMETRICALLY_BOUNDED_WIREFRAME_SHAPE_REPRESENTATION"
     return text.add(f"{kind}({_string(name)},({items}),{context['space']})")
 
 
 def _breps(text, context, name: str, shapes: list[str]) -> str:
-    items = ",".join([text.placement(), *shapes])
+    items = ",".join([text.placement(across=(1, 0, 0)), *shapes])
     return text.add(f"ADVANCED_BREP_SHAPE_REPRESENTATION({_string(name)},({items}),{context['space']})")
 
 

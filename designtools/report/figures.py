@@ -217,7 +217,7 @@ def _rasterised(record: SurfaceMap) -> PlaneMap:
     if record.period:
         low[0], high[0] = 0.0, record.period
     count = np.maximum(2, np.round(RASTER / 1.6 * (high - low) / (high - low).max())).astype(int)
-    x, y = (np.linspace(low[i], high[i], count[i]) for i in (0, 1))
+    x, y = (low[i] + (high - low)[i] * (np.arange(count[i]) + 0.5) / count[i] for i in (0, 1))
     grid = np.meshgrid(x, y, indexing="ij")
     triangles = Triangulation(*points.T, index.reshape(-1, 3))
     if len(intensity) == len(faces):

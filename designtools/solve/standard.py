@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -109,23 +110,21 @@ def _positive_definite(p: np.ndarray) -> bool:
 def _solve_reduced(standard: Standard, elastic, progress) -> Answer:
     whitened, restore = _whiten(standard)
     y, violation = np.zeros(standard.linear.size), np.zeros(len(standard.scale))
-    picked, cuts = np.zeros(0, int), _no_cuts(y.size)
+    rows = _no_rows(y.size)
     for count in range(1, 80):
         more = _violated_rows(whitened, y, violation)
         deeper = _new_cuts(whitened.cones, whitened.scale, y, violation)
         if count > 1 and not len(more) and not len(deeper.lower):
-            value = whitened.constant + y @ y / 2 + (0.0 if elastic is None else elastic * violation.sum())
-            bound = whitened.constant + dual
-            return Answer(restore(y), "optimal", bound - max(0.0, bound - value), violation, count, active)
-        picked = np.union1d(picked, more).astype(int)
-        cuts = _joined(cuts, deeper)
-        rows = _joined(_take(whitened.rows, picked), cuts)
-        y, violation, dual, active, status = _least_norm(rows, whitened.scale, elastic)
+            return Answer(restore(y), "optimal", whitened.constant + dual, violation, count, len(rows.lower))
+        rows = _joined(rows, _joined(_take(whitened.rows, more), deeper))
+        step = _least_norm(rows, whitened.scale, elastic)
+        y, violation, dual = step.y, step.violation, step.dual
         if progress:
-            progress(f"round {count}: {active} of {len(rows.lower)} active limits bind")
-        if status != "optimal":
-            return Answer(restore(np.nan_to_num(y)), status, np.inf, violation, count, active)
-    return Answer(restore(y), "not converged", whitened.constant + dual, violation, count, active)
+            progress(f"round {count}: {int(step.binding.sum())} of {len(rows.lower)} limits at hand bind")
+        if step.status != "optimal":
+            return Answer(restore(np.nan_to_num(y)), step.status, np.inf, violation, count, len(rows.lower))
+        rows = _take(rows, step.binding)
+    return Answer(restore(y), "not converged", whitened.constant + dual, violation, count, len(rows.lower))
 
 
 def _whiten(standard: Standard):
@@ -144,7 +143,7 @@ def _whiten(standard: Standard):
     return whitened, lambda y: centre + linalg.solve_triangular(factor, y, lower=True, trans="T")
 
 
-def _no_cuts(n: int) -> Rows:
+def _no_rows(n: int) -> Rows:
     return Rows(np.zeros((0, n)), np.zeros(0), np.zeros(0), np.zeros(0, int))
 
 
@@ -178,33 +177,44 @@ def _new_cuts(cones: Cones, scale: np.ndarray, y: np.ndarray, violation: np.ndar
     return Rows(matrix, np.full(len(hit), -np.inf), upper, cones.limit[hit])
 
 
-def _least_norm(rows: Rows, scale: np.ndarray, elastic):
-    """min |y|^2/2 (+ elastic * sum of slacks) over the rows, in the few coordinates that they span.
+class Step(NamedTuple):
+    """One round: y, slack per limit, certified dual value, which rows bind, status."""
 
-    Returns y, slack per limit, the certified dual value, how many rows bind, and the status.
-    """
+    y: np.ndarray
+    violation: np.ndarray
+    dual: float
+    binding: np.ndarray
+    status: str
+
+
+def _least_norm(rows: Rows, scale: np.ndarray, elastic) -> Step:
+    """min |y|^2/2 (+ elastic * sum of slacks) over the rows, in the few coordinates that they span."""
     size = np.maximum(np.linalg.norm(rows.matrix, axis=1), 1e-300)
     unit = rows.matrix / size[:, None]
-    span = _range(unit)
-    relaxed = np.zeros((len(size), len(scale))) if elastic is None else -np.eye(len(scale))[rows.limit] * (scale[rows.limit] / size)[:, None]
     upper, lower = rows.upper / size, rows.lower / size
-    used = np.unique(rows.limit) if elastic is not None else np.zeros(0, int)
-    x, multipliers, status = _quadratic_program(unit @ span, relaxed[:, used], lower, upper, elastic)
-    y, slack = span @ x[: span.shape[1]], np.zeros(len(scale))
-    slack[used] = np.maximum(x[span.shape[1] :], 0)
-    return y, slack, _dual_bound(unit, lower, upper, multipliers), int((np.abs(multipliers) > 1e-9 * (1e-300 + np.abs(multipliers).max(initial=0))).sum()), status
+    limits, position = np.unique(rows.limit, return_inverse=True)
+    if elastic is None:
+        limits, relaxed = limits[:0], np.zeros((len(size), 0))
+    else:
+        relaxed = -np.eye(len(limits))[position] * (scale[rows.limit] / size)[:, None]
+    span = _range(unit)
+    x, multipliers, status = _quadratic_program(unit @ span, relaxed, lower, upper, elastic)
+    violation = np.zeros(len(scale))
+    violation[limits] = np.maximum(x[span.shape[1] :], 0)
+    binding = np.abs(multipliers) > 1e-9 * np.abs(multipliers).max(initial=0)
+    return Step(span @ x[: span.shape[1]], violation, _dual_bound(unit, lower, upper, multipliers), binding, status)
 
 
 def _range(rows: np.ndarray) -> np.ndarray:
     """Orthonormal basis (n,r) of the space of the rows (m,n), which are of unit length.
 
-    From the eigenvectors of the Gram matrix; what it loses (1e-7 of a row) reappears as a violation and is judged there.
+    What the rank cut (1e-11 of a row) loses reappears as a violation and is judged there.
     """
     if len(rows) == 0:
         return np.zeros((rows.shape[1], 0))
-    triangle, _, pivots = linalg.qr(rows.T, mode="economic", pivoting=True)[0:3]
-    r = np.abs(np.diag(_))
-    return triangle[:, : int((r > 1e-11 * r[0]).sum())]
+    q, r, _ = linalg.qr(rows.T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(r))
+    return q[:, : int((size > 1e-11 * size[0]).sum())]
 
 
 def _quadratic_program(matrix, relaxed, lower, upper, elastic):

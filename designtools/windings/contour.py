@@ -140,6 +140,14 @@ def mean_metric(former) -> np.ndarray:
     return np.array([mean(0), mean(1)]) / np.ptp(np.array(former.span), axis=1)
 
 
+def chord_pieces(former, start, end, chord_error) -> int:
+    """Pieces that a straight line in (u, v) needs so that its chords stay within chord_error of the surface."""
+    share = np.linspace(0, 1, 9)[:, None]
+    points = former.at(start + share * (end - start))
+    sag = np.linalg.norm(points - (points[0] + share * (points[-1] - points[0])), axis=1).max()
+    return max(1, int(np.ceil(np.sqrt(sag / chord_error) - 1e-9)))
+
+
 def _sampled(former, count: int = 33):
     (u0, u1), (v0, v1) = former.span
     grid = np.meshgrid(np.linspace(u0, u1, count), np.linspace(v0, v1, count), indexing="ij")

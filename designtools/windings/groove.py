@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import manifold3d
 import numpy as np
-import shapely
 import trimesh
 
-from designtools.windings.contour import half_width, mean_metric
+from designtools.windings.contour import chord_pieces
 from designtools.windings.spacing import SURFACE
 from designtools.windings.sweep import swept
 from designtools.windings.winding import Track
@@ -22,16 +21,15 @@ def grooved_former(former, tracks, width: float, depth: float, wall: float, *, c
 
     A conductor `depth` thick lies flush: the grooves reach from depth/2 below the former's surface, where the
     centre lines run, to the outside at depth/2 above it; `wall` m of material stay beneath them.  Lifted
-    conductors (return, link, lead) are not cut.  Curves are simplified to `chord_error` m (default: a tenth of
-    the width).  GrooveError where a size is not positive or the wall leaves no bore.
+    conductors (return, link, lead) are not cut.  The tube's chords stay within `chord_error` m of
+    the former (default: a tenth of the width).  GrooveError where a size is not positive or the wall leaves no bore.
     """
     for name, value in (("width", width), ("depth", depth), ("wall", wall)):
         if not value > 0:
             raise GrooveError(f"{name} must be positive, got {value} m")
     error = width / 10 if chord_error is None else chord_error
     body = _solid(_wall(former, -depth / 2 - wall, depth / 2, error))
-    above = depth / 2 + error  # the cutter stands proud, so that no skin is left between chords
-    cutters = [_cutter(run, width, depth, above, error) for track in tracks for run in surface_runs(track)]
+    cutters = [_cutter(run, width, depth) for track in tracks for run in surface_runs(track)]
     if cutters:
         body = body - manifold3d.Manifold.batch_boolean(cutters, manifold3d.OpType.Add)
     return _mesh(body)
@@ -49,20 +47,56 @@ def surface_runs(track) -> list[Track]:
     ]
 
 
-def _cutter(run, width, depth, above, error):
-    run = _simplified(run, error / 4)
-    centre = run.points + (above - depth / 2) / 2 * run.normals
-    tool = swept(Track(centre, run.normals, run.roles), width, above + depth / 2)
-    return _solid(tool)
+def _cutter(run, width, depth):
+    """The tool of one run: from the groove's bottom to well outside, so that no skin is left above a chord."""
+    centre = run.points + depth / 4 * run.normals
+    return _solid(swept(Track(centre, run.normals, run.roles), width, 1.5 * depth))
 
 
-def _simplified(run, error):
-    """The track without points that its chords pass within `error` m (Douglas and Peucker)."""
-    kept = shapely.get_coordinates(shapely.simplify(shapely.LineString(_flat(run)), error, preserve_topology=False), include_z=True)
-    index = _positions(_flat(run), kept)
-    if len(index) < 5:
-        return run
-    return Track(run.points[index], run.normals[index], ("turn",) * (len(index) - 1))
+def _wall(former, inside, outside, chord_error):
+    """The former as a body between two offsets along its normal, m; a tube where u is periodic, else a plate."""
+    (u0, u1), (v0, v1) = former.span
+    middle = (v0 + v1) / 2
+    quarter = chord_pieces(former, np.array([u0, middle]), np.array([0.75 * u0 + 0.25 * u1, middle]), chord_error)
+    n_u = 4 * max(2, quarter)
+    n_v = chord_pieces(former, np.array([u0, v0]), np.array([u0, v1]), chord_error)
+    around = former.periodic[0]
+    u = u0 + (u1 - u0) * np.arange(n_u if around else n_u + 1) / n_u
+    uv = np.stack(np.meshgrid(u, np.linspace(v0, v1, n_v + 1), indexing="ij"), -1)
+    shells = [former.at(uv.reshape(-1, 2), offset) for offset in (outside, inside)]
+    _refuse_closed_bore(uv, shells)
+    return _shell_body(shells, len(u), n_v + 1, around)
+
+
+def _shell_body(shells, n_u, n_v, around):
+    """Two equal grids of points, outer and inner, closed along their edges to one body."""
+    grid = np.arange(n_u * n_v).reshape(n_u, n_v)
+    outer = np.concatenate([grid, grid[:1]]) if around else grid
+    inner = outer + n_u * n_v
+    faces = [_patch(outer), _patch(inner[::-1])]
+    faces += [_patch(np.stack([inner[:, 0], outer[:, 0]], 1)), _patch(np.stack([outer[:, -1], inner[:, -1]], 1))]
+    if not around:
+        faces += [_patch(np.stack([outer[0], inner[0]])), _patch(np.stack([inner[-1], outer[-1]]))]
+    mesh = trimesh.Trimesh(np.concatenate(shells), np.concatenate(faces), process=False)
+    if mesh.volume < 0:
+        mesh.invert()
+    return mesh
+
+
+def _patch(grid):
+    """Two triangles for each cell of a grid of vertex indices."""
+    a, b, c, d = (g.ravel() for g in (grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]))
+    return np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+
+
+def _refuse_closed_bore(uv, shells):
+    """GrooveError where the inner surface turns over or a rim is a single point."""
+    outer, inner = (s.reshape(*uv.shape[:2], 3) for s in shells)
+    step = [np.einsum("ijk,ijk->ij", np.diff(outer, axis=0), np.diff(s, axis=0)) for s in (outer, inner)]
+    if step[0].min() <= 1e-18:
+        raise GrooveError("a grooved former must have open rims, got one that ends in a pole; cut it open first")
+    if step[1].min() <= 0:
+        raise GrooveError("wall and depth must leave a bore, but the inner surface turns over; try a thinner wall")
 
 
 def _solid(mesh):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 
-from designtools.windings.contour import half_width
+from designtools.windings.contour import chord_pieces, half_width
 from designtools.windings.spacing import lifted_spacing, wire_spacing
 from designtools.windings.winding import Track, Winding
 
@@ -427,7 +427,7 @@ class _Path:
         start, end = self.uv[-1], np.asarray(uv, float)
         if np.allclose(start, end, rtol=0, atol=1e-12):
             return
-        share = np.linspace(0, 1, _pieces(self.layout.former, start, end, self.chord_error) + 1)[1:, None]
+        share = np.linspace(0, 1, chord_pieces(self.layout.former, start, end, self.chord_error) + 1)[1:, None]
         self.follow(start + share * (end - start), role)
 
     def _add(self, uv, height, role):
@@ -439,14 +439,6 @@ class _Path:
         uv, height, former = np.array(self.uv), np.array(self.height), self.layout.former
         normals = former.normal(uv)
         return Track(former.at(uv) + height[:, None] * normals, normals, tuple(self.roles))
-
-
-def _pieces(former, start, end, chord_error) -> int:
-    """Pieces that a straight line in (u, v) needs so that its chords stay within chord_error of the surface."""
-    share = np.linspace(0, 1, 9)[:, None]
-    points = former.at(start + share * (end - start))
-    sag = np.linalg.norm(points - (points[0] + share * (points[-1] - points[0])), axis=1).max()
-    return max(1, int(np.ceil(np.sqrt(sag / chord_error) - 1e-9)))
 
 
 def _wire(layout, path, sites, azimuth, lead_length):

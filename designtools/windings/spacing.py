@@ -108,7 +108,9 @@ def _distinct(pieces, i, j, distance, width):
     """Whether pieces i and j are different turns rather than neighbours along one track."""
     apart = np.abs(pieces.along[i] - pieces.along[j])
     apart = np.minimum(apart, pieces.around[i] - apart) - (pieces.size[i] + pieces.size[j]) / 2
-    return (pieces.track[i] != pieces.track[j]) | (apart > np.maximum(4 * width, _DETOUR * distance))
+    touching = 1e-6 * (pieces.size[i] + pieces.size[j])
+    least = np.maximum(np.maximum(4 * width, touching), _DETOUR * distance)
+    return (pieces.track[i] != pieces.track[j]) | (apart > least)
 
 
 def _upper_bound(pieces, first, second, width) -> float:

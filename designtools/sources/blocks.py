@@ -1,0 +1,57 @@
+"""Windings of rectangular section about the z axis."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from designtools._pytree import pytree
+from designtools.kernels import block
+
+
+@pytree
+class Blocks:
+    """N windings about the z axis, each with uniform azimuthal current density over a rectangle in (r, z).
+
+    inner_radius, outer_radius, z_low, z_high (N,) m; current_density (N,) A/m2, positive right-handed about +z.
+    The field is exact inside the winding, on its faces and corners too.
+    """
+
+    inner_radius: jax.Array
+    outer_radius: jax.Array
+    z_low: jax.Array
+    z_high: jax.Array
+    current_density: jax.Array
+
+    def check(self):
+        shapes = [jnp.shape(value) for value in self._leaves()]
+        if len(shapes[0]) != 1 or any(shape != shapes[0] for shape in shapes):
+            raise ValueError(
+                "Blocks: inner_radius, outer_radius, z_low, z_high and current_density must have one shape (N,), "
+                f"got {', '.join(map(str, shapes))}; repeat what the blocks share, once per block"
+            )
+
+    def field(self, points):
+        """Flux density (P,3) T at points (P,3) m; error below 1e-11 of its size for sections of ordinary shape."""
+        return block.field(jnp.asarray(points), *self._leaves())
+
+    def potential(self, points):
+        """Vector potential (P,3) T·m (Coulomb gauge) at points (P,3) m."""
+        return block.potential(jnp.asarray(points), *self._leaves())
+
+    def moment(self):
+        """Magnetic dipole moment (3,) A·m2: J (z_high - z_low) pi (outer^3 - inner^3)/3 along z."""
+        height = self.z_high - self.z_low
+        axial = self.current_density * height * jnp.pi * (self.outer_radius**3 - self.inner_radius**3) / 3
+        return jnp.sum(axial) * jnp.array([0.0, 0.0, 1.0])
+
+    def ampere_turns(self):
+        """Current through each section (N,) A."""
+        return self.current_density * (self.outer_radius - self.inner_radius) * (self.z_high - self.z_low)
+
+    def volume(self):
+        """Volume of each winding (N,) m3."""
+        return jnp.pi * (self.outer_radius**2 - self.inner_radius**2) * (self.z_high - self.z_low)
+
+    def _leaves(self):
+        return self.inner_radius, self.outer_radius, self.z_low, self.z_high, self.current_density
