@@ -266,13 +266,13 @@ def write(result: Result, folder, formats: Iterable[str] | None = None) -> Path:
     Raises FileExistsError where `folder` already holds something: results are never overwritten.
     """
     folder = Path(folder).absolute()
-    _refuse_occupied(folder)
+    refuse_occupied(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
     aside.mkdir()
     try:
         _fill(result, aside, formats)
-        _refuse_occupied(folder)
+        refuse_occupied(folder)
         if folder.exists():
             folder.rmdir()
         os.rename(aside, folder)
@@ -282,7 +282,8 @@ def write(result: Result, folder, formats: Iterable[str] | None = None) -> Path:
     return folder
 
 
-def _refuse_occupied(folder: Path) -> None:
+def refuse_occupied(folder: Path) -> None:
+    """FileExistsError unless `folder` is new or empty."""
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists():

@@ -67,7 +67,6 @@ DIMENSIONS: dict[str, Dimension] = {
 }
 
 _BASE = "m kg s A K rad".split()
-_SYMBOLS: dict[str, tuple[Fraction, str]] = {}  # symbol -> (factor, powers of the base as text)
 _PREFIXES = {"p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "c": -2, "d": -1, "h": 2, "k": 3, "M": 6, "G": 9}
 _PREFIXABLE = {  # symbol: (factor, exponents of m, kg, s, A, K, rad)
     "m": (1, (1, 0, 0, 0, 0, 0)),      "g": (Fraction(1, 1000), (0, 1, 0, 0, 0, 0)),
@@ -97,6 +96,7 @@ _PLAIN = {  # symbols that take no prefix
 _CELSIUS = {"degC", "°C", "℃", "celsius"}
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$", re.DOTALL)
+_PRODUCT = re.compile(r"[\s·⋅*]+|(?<=[^\d.])\.(?=\D)")
 _FACTOR = re.compile(r"(√?)([^\d\s^√+-]+|1)(?:\^?([+-]?\d+(?:\.\d+)?))?$")
 
 
@@ -109,13 +109,12 @@ def parse(value: str | int | float, dimension: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise UnitError(f"{_must_be(dimension)}, got {value!r}")
     if not isinstance(value, str):
-        return _finite(float(value), dimension)
+        return _finite(value, dimension)
     match = _QUANTITY.match(value)
     if match is None:
         raise UnitError(f"{_must_be(dimension)}, got {value!r}, which does not start with a number")
     unit = match[2]
-    if abs(float(match[1])) > 1e100:
-        raise UnitError(f"{_must_be(dimension)}, got {value!r}, which is beyond 1e100")
+    _finite(float(match[1]), dimension)
     number = Fraction(match[1].replace("_", ""))
     if not unit:
         return float(number)
@@ -124,10 +123,12 @@ def parse(value: str | int | float, dimension: str) -> float:
     return float(number * _factor(unit, dimension, value))
 
 
-def _finite(number: float, dimension: str) -> float:
-    if not math.isfinite(number):
+def _finite(number: int | float, dimension: str) -> float:
+    if isinstance(number, float) and not math.isfinite(number):
         raise UnitError(f"{_must_be(dimension)}, got {number}, which is not a finite number")
-    return number
+    if abs(number) > 1e100:
+        raise UnitError(f"{_must_be(dimension)}, got a number beyond 1e100")
+    return float(number)
 
 
 def _must_be(dimension: str) -> str:
@@ -160,7 +161,7 @@ def read_unit(unit: str) -> tuple[Fraction, Powers]:
         if not group.strip():
             raise KeyError(unit)
         sign = 1 if position == 0 else -1
-        for token in re.split(r"[\s·⋅*.]+", group.strip()) if not re.search(r"\^\d*\.\d", group) else group.split():
+        for token in _PRODUCT.split(group.strip()):
             scale, exponents = _read_token(token)
             factor *= scale**sign
             powers = tuple(a + sign * b for a, b in zip(powers, exponents))

@@ -300,7 +300,7 @@ def test_net_force_needs_a_magnet_with_gradients():
         ({"coils": []}, "coils", "at least one coil"),
         ({"frame.b0_axis": "x"}, "frame.b0_axis", "must be parallel to frame.bore_axis"),
         ({"coils.0.radius": "30 mm"}, "coils.0.radius.min", "outside the region"),
-        ({"coils.0.radius.start": "300 mm"}, "coils.0.radius.start", "must lie between"),
+        ({"coils.0.radius.start": "300 mm"}, "coils.0.radius.start", "must lie between min = 150 mm and max = 250 mm, got 300 mm"),
         ({"coils.0.radius.min": "400 mm"}, "coils.0.radius.min", "must not exceed max"),
         ({"coils.0.radius.max": None}, "coils.0.radius.max", "must be a length"),
         ({"coils.0.position.min": "0 mm"}, "coils.0.position.min", "mirror twin"),

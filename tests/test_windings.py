@@ -283,7 +283,7 @@ def test_spacing_of_two_rings_is_their_distance():
 
 @pytest.fixture(scope="module", params=list(PATTERNS))
 def joined(request):
-    tracks, current = wound(request.param)
+    tracks, current = wound(request.param, 20 if request.param == "solenoid" else 10)
     return request.param, tracks, join(FORMER, tracks, current, WIDTH, THICKNESS)
 
 
@@ -303,7 +303,7 @@ def test_lifted_pieces_follow_the_surface(joined):
     _, _, winding = joined
     track = winding.tracks[0]
     middle = (track.points[:-1] + track.points[1:]) / 2
-    assert np.hypot(*middle[:, :2].T).min() > 0.2 - 2.5e-4
+    assert np.hypot(*middle[:, :2].T).min() > 0.2 - 4e-4
 
 
 def test_joining_keeps_the_field(joined):
@@ -428,12 +428,12 @@ def test_series_refuses_layers_that_do_not_fit():
 
 @pytest.mark.parametrize("name", ["transverse", "axial"])
 def test_a_grooved_former_is_watertight_and_lacks_the_volume_of_the_wire(name):
-    tracks, current = wound(name)
+    tracks, current = wound(name, chord_error=2e-5)
     body = grooved_former(FORMER, tracks, WIDTH, 0.002, 0.003, chord_error=2e-5)
     assert body.is_watertight and body.is_winding_consistent
     tube = np.pi * (0.201**2 - 0.196**2) * LENGTH
     cut = sum(t.length for t in tracks) * WIDTH * 0.002
-    assert tube - body.volume == pytest.approx(cut, rel=0.04)
+    assert tube - body.volume == pytest.approx(cut, rel=0.02)
     assert body.bounds[1] == pytest.approx([0.201, 0.201, LENGTH / 2], abs=1e-6)
 
 

@@ -54,7 +54,7 @@ def plane_of(frame) -> tuple[np.ndarray, np.ndarray]:
 def fringe_lines(source, level: float, across, along) -> list[np.ndarray]:
     """Closed polylines (n,2) m, across and along the bore, where |B| = `level` T, in the plane through the origin.
 
-    The window grows until |B| stays below the level on its border, then shrinks onto the lines for a second,
+    Outermost lines only.  The window grows until |B| stays below the level on its border, then shrinks onto the lines for a second,
     finer look.  Raises ValueError where the field does not fall below the level within 200 m.
     """
     reach = 2 * float(np.abs(_corners(source)).max())
@@ -69,7 +69,16 @@ def fringe_lines(source, level: float, across, along) -> list[np.ndarray]:
             raise ValueError(f"the field must fall below {level} T within {WIDEST:.0f} m, but a homogeneous part keeps it above")
     x, y = (_window(size, level, x, axis) for axis in (0, 1))
     size = _magnitude(source, x, y, across, along)
-    return [np.asarray(line) for line in contourpy.contour_generator(x, y, size.T).lines(level)]
+    return _outermost(contourpy.contour_generator(x, y, size.T).lines(level))
+
+
+def _outermost(polylines) -> list[np.ndarray]:
+    """Without those inside another: a null of the field near the coils is no place to stand."""
+    from shapely import Polygon
+
+    areas = [Polygon(line) for line in polylines]
+    inside = [any(b is not a and b.contains(a) for b in areas) for a in areas]
+    return [np.asarray(line) for line, hidden in zip(polylines, inside) if not hidden]
 
 
 def _window(size, level: float, x, axis: int) -> np.ndarray:
@@ -95,8 +104,10 @@ def _corners(source) -> np.ndarray:
 
 
 def _loop_corners(loops) -> np.ndarray:
-    radius = np.asarray(loops.radius, float)[:, None]
-    return np.concatenate([np.asarray(loops.centre) + radius, np.asarray(loops.centre) - radius])
+    normal = np.asarray(loops.normal, float)
+    normal = normal / np.linalg.norm(normal, axis=1, keepdims=True)
+    reach = np.asarray(loops.radius, float)[:, None] * np.sqrt(np.clip(1 - normal**2, 0, 1))
+    return np.concatenate([np.asarray(loops.centre) + reach, np.asarray(loops.centre) - reach])
 
 
 def _block_corners(blocks) -> np.ndarray:

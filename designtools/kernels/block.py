@@ -69,18 +69,15 @@ def block_potential(r2, z, section):
 
 
 def _near_or_far(near, ring, count, r2, z, section):
+    """Each form runs only if some point of the tile needs it; points it does not serve are moved to a tame place."""
     r2, z, *section = jnp.broadcast_arrays(r2, z, *section)
+    inner, outer, low, high = section
     far = _is_far(r2, z, section)
-    away = jnp.where(far, r2, 1e4 * (section[1] + section[3] - section[2]) ** 2)  # keeps unused values finite
-
-    def both(r2, z, *section):
-        pairs = zip(_far_sum(ring, count, away, z, section), near(r2, z, section))
-        return tuple(jnp.where(far, a, b) for a, b in pairs)
-
-    def only_far(r2, z, *section):
-        return _far_sum(ring, count, r2, z, section)
-
-    return jax.lax.cond(jnp.all(far), only_far, both, r2, z, *section)
+    away = jnp.where(far, r2, 1e4 * (outer + high - low) ** 2)
+    nothing = (jnp.zeros_like(r2),) * count
+    from_near = jax.lax.cond(jnp.all(far), lambda: nothing, lambda: near(r2, z, section))
+    from_far = jax.lax.cond(jnp.any(far), lambda: _far_sum(ring, count, away, z, section), lambda: nothing)
+    return tuple(jnp.where(far, a, b) for a, b in zip(from_far, from_near))
 
 
 def _is_far(r2, z, section):

@@ -62,26 +62,17 @@ def cuboid_potential(position, half, polarization):
 
 
 def _near_or_far(near, dipole, position, half, polarization):
+    """Each form runs only if some point of the tile needs it; points it does not serve are moved to a tame place."""
     operands = jnp.broadcast_arrays(*position, *half, *polarization)
-    far = _square(operands[:3]) > _FAR**2 * _square(operands[3:6])
-
-    def split(values):
-        return values[:3], values[3:6], values[6:]
-
-    def both(*values):
-        position, half, polarization = split(values)
-        away = tuple(jnp.where(far, p, 1e3 * (half[0] + half[1] + half[2])) for p in position)
-        pairs = zip(_cubature(dipole, away, half, polarization), near(position, half, polarization))
-        return tuple(jnp.where(far, a, b) for a, b in pairs)
-
-    def choose(some_far):
-        return jax.lax.cond(some_far, both, lambda *values: near(*split(values)), *operands)
-
-    return jax.lax.cond(
-        jnp.all(far),
-        lambda: _cubature(dipole, *split(operands)),
-        lambda: choose(jnp.any(far)),
-    )
+    position, half, polarization = operands[:3], operands[3:6], operands[6:]
+    far = _square(position) > _FAR**2 * _square(half)
+    size = half[0] + half[1] + half[2]
+    away = tuple(jnp.where(far, p, 1e3 * size) for p in position)
+    close = tuple(jnp.where(far, 0.3 * h, p) for p, h in zip(position, half))
+    nothing = (jnp.zeros_like(size),) * 3
+    from_near = jax.lax.cond(jnp.all(far), lambda: nothing, lambda: near(close, half, polarization))
+    from_far = jax.lax.cond(jnp.any(far), lambda: _cubature(dipole, away, half, polarization), lambda: nothing)
+    return tuple(jnp.where(far, a, b) for a, b in zip(from_far, from_near))
 
 
 def _near_field(position, half, polarization):
@@ -188,12 +179,16 @@ def _corner(axis, along, first, second):
 
 def _cubature(dipole, position, half, polarization):
     """The cuboid as 27 dipoles on Gauss points."""
-    volume = 8 * half[0] * half[1] * half[2]
-    total = (0.0, 0.0, 0.0)
-    for *node, weight in _CUBE_RULE:
-        d = tuple(p - n * h for p, n, h in zip(position, node, half))
-        total = tuple(t + weight * part for t, part in zip(total, dipole(d, polarization)))
-    return tuple(volume / (4 * jnp.pi) * t for t in total)
+
+    @jax.checkpoint
+    def add(total, node):
+        *offset, weight = node
+        d = tuple(p - n * h for p, n, h in zip(position, offset, half))
+        return tuple(t + weight * part for t, part in zip(total, dipole(d, polarization))), None
+
+    total = jax.lax.scan(add, (jnp.zeros_like(position[0]),) * 3, _cube_rule())[0]
+    scale = 8 * half[0] * half[1] * half[2] / (4 * jnp.pi)
+    return tuple(scale * t for t in total)
 
 
 def _dipole_field(d, j):
@@ -220,10 +215,7 @@ def _square(d):
 
 
 def _cube_rule():
-    t, w = (array.tolist() for array in np.polynomial.legendre.leggauss(3))
-    return [
-        (t[i], t[j], t[k], w[i] * w[j] * w[k] / 8) for i, j, k in itertools.product(range(3), repeat=3)
-    ]
-
-
-_CUBE_RULE = _cube_rule()
+    """(x, y, z, weight) of the 27 Gauss points of [-1, 1]^3; weights sum to 1."""
+    t, w = np.polynomial.legendre.leggauss(3)
+    grid = np.meshgrid(t, t, t, indexing="ij")
+    return (*(axis.ravel() for axis in grid), np.einsum("i,j,k->ijk", w, w, w).ravel() / 8)

@@ -77,7 +77,7 @@ def _shapes(sources):
 def _bucket(n: int, block: int) -> tuple[int, int]:
     """Padded size and block: a power of two (at least 8) up to one block, then at most 1/8 more than needed."""
     if n <= block:
-        size = max(8, 1 << (n - 1).bit_length())
+        size = min(max(8, 1 << (n - 1).bit_length()), block)
         return size, size
     blocks = -(-n // block)
     step = 1 << max(0, blocks.bit_length() - 4)

@@ -20,34 +20,37 @@ from designtools.units import MU_0
 _ROUNDING = 8 * 2.2e-16
 
 
-def field(points, corners, surface_current):
+def field(points, corners, surface_current, sharing=None):
     """Flux density (P,3) T at points (P,3) m of triangles corners (F,3,3) m with K = surface_current (F,3) A/m.
 
-    `sources.Sheet` shares edges between faces and is faster; this is the plain sum.
+    With K x n W - sum n (K.l) g in place of K x I, each logarithm carries a vector weight, so faces can share it:
+    sharing = (first (E,), edge_of (3F,)) names one of the 3F sides (face by face, corner i to i+1) for each edge and
+    the edge of each side.
     """
-    first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
-    moment = contract(inverse_square, points, (first, second, third), surface_current)  # I_c K_k
-    return MU_0 / (4 * jnp.pi) * jnp.stack(
-        [moment[:, (c + 2) % 3, (c + 1) % 3] - moment[:, (c + 1) % 3, (c + 2) % 3] for c in range(3)], axis=1
-    )
+    normal = unit_normals(corners)
+    following = jnp.roll(corners, -1, axis=1)
+    weight = -jnp.einsum("fc,fk,fik->fic", normal, surface_current, following - corners).reshape(-1, 3)
+    start, end = corners.reshape(-1, 3), following.reshape(-1, 3)
+    if sharing is not None:
+        first, edge_of = sharing
+        start, end = start[first], end[first]
+        weight = jnp.zeros(start.shape).at[edge_of].add(weight)
+    total = contract(solid_angle, points, _corner_columns(corners), jnp.cross(surface_current, normal))
+    total = total + contract(potential_factor, points, (start, end), weight)
+    return MU_0 / (4 * jnp.pi) * total[:, 0]
+
+
+def unit_normals(corners):
+    """Unit normals (F,3) by the right-hand rule of the corner order."""
+    a, b, c = _corner_columns(corners)
+    normal = jnp.cross(b - a, c - a)
+    return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
 
 
 def potential(points, corners, surface_current):
     """Vector potential (P,3) T·m of the same triangles."""
-    first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
-    return MU_0 / (4 * jnp.pi) * contract(inverse_distance, points, (first, second, third), surface_current)[:, 0]
-
-
-def inverse_square(xyz, first, second, third):
-    """I = integral (r - r')/|r - r'|^3 dA', dimensionless: three arrays (F, P)."""
-    normal = _unit_normal(first, second, third)
-    angle = solid_angle(xyz, first, second, third)[0]
-    total = [n * angle for n in normal]
-    for start, end in ((first, second), (second, third), (third, first)):
-        log = potential_factor(xyz, start, end)[0]
-        outward = _cross(_minus(end, start), normal)
-        total = [t + m * log for t, m in zip(total, outward)]
-    return tuple(total)
+    total = contract(inverse_distance, points, _corner_columns(corners), surface_current)
+    return MU_0 / (4 * jnp.pi) * total[:, 0]
 
 
 def inverse_distance(xyz, first, second, third):
@@ -76,6 +79,10 @@ def solid_angle(xyz, first, second, third):
     triple = jnp.where(on_edge, 0.0, triple * sign)
     scale = jnp.where(on_edge, 1.0, scale * sign)
     return (2 * jnp.arctan2(triple, scale),)
+
+
+def _corner_columns(corners):
+    return corners[:, 0], corners[:, 1], corners[:, 2]
 
 
 def _unit_normal(first, second, third):

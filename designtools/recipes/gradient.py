@@ -19,11 +19,14 @@ from designtools.formers.cylinder import Cylinder
 from designtools.formers.mesh import SurfaceMesh
 from designtools.problem import Design, Free, Limit, Problem, Term
 from designtools.quantities import energy, field, force, sheet
+from designtools.recipes.product import Product
 from designtools.regions import Region
 from designtools.solve import convex
 from designtools.solve.solution import Solution
-from designtools.sources import Sheet
+from designtools.sources import Assembly, Sheet
 from designtools.units import MU_0
+from designtools.windings import contour, join
+from designtools.windings.winding import Winding
 
 AROUND = 88  # triangles around a former where the spec states no resolution
 TARGET_ORDER = 40  # harmonic degree integrated exactly by the target points
@@ -321,3 +324,44 @@ def tracks_fit(setting: Setting, solution: Solution) -> bool:
 def peak_density(part: Sheet) -> float:
     """Largest |K| (A/m) on a sheet."""
     return float(np.linalg.norm(np.asarray(part.surface_current()), axis=1).max())
+
+
+# --- winding ------------------------------------------------------------------------------------
+
+
+def wind(setting: Setting, solution: Solution) -> Product:
+    """N turns per lobe in series: contours one current apart, then joined into one winding per layer."""
+    current = turn_current(setting, solution)
+    loose = tuple(_loose(layer, solution, current, setting.spec) for layer in setting.layers)
+    stages = {"continuous": _sheets(setting, solution), "discrete": Assembly([w.filaments() for w in loose])}
+    windings = loose
+    if setting.spec.winding.joined:
+        windings = _joined(setting, loose)
+        stages["joined"] = Assembly([w.filaments() for w in windings])
+    formers = {layer.name: layer.former for layer in setting.layers}
+    source = list(stages.values())[-1]
+    return Product(source, stages, windings, formers, dict(solution.design.parts))
+
+
+def _sheets(setting: Setting, solution: Solution) -> Assembly:
+    return Assembly([solution.design.parts[layer.name] for layer in setting.layers])
+
+
+def _loose(layer: Layer, solution: Solution, current: float, spec) -> Winding:
+    stream = np.asarray(solution.design.parts[layer.name].stream)
+    values, _ = contour.levels(stream, current=current, rim=contour.rim_value(layer.mesh, stream))
+    shortest = 2 * np.pi * (spec.conductor.width + spec.conductor.spacing)
+    tracks = contour.contours(layer.former, layer.mesh, stream, values, shortest=shortest)
+    return Winding(layer.name, tracks, current, spec.conductor.width, spec.conductor.thickness)
+
+
+def _joined(setting: Setting, loose) -> tuple[Winding, ...]:
+    rule, conductor = setting.spec.winding, setting.spec.conductor
+    each = tuple(
+        join.join(
+            layer.former, w.tracks, w.current, conductor.width, conductor.thickness,
+            name=w.name, azimuth=0.0, lead_length=rule.lead_length, return_clearance=rule.return_clearance,
+        )
+        for layer, w in zip(setting.layers, loose)
+    )  # fmt: skip
+    return join.series(each) if len(each) > 1 else each

@@ -7,9 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from designtools._pytree import pytree
-from designtools.kernels import segment, triangle
-from designtools.kernels.streaming import contract
-from designtools.units import MU_0
+from designtools.kernels import triangle
 
 
 @pytree
@@ -36,19 +34,8 @@ class Sheet:
 
     def field(self, points):
         """Flux density (P,3) T at points (P,3) m; in the sheet itself the mean of both sides."""
-        points, vertices = jnp.asarray(points), jnp.asarray(self.vertices)
-        corners = vertices[self.faces]
-        current = self.surface_current()
-        normal = face_normals(vertices, self.faces)
-        along = jnp.roll(corners, -1, axis=1) - corners
-        # K x (n W + sum (l x n) g) = (K x n) W - sum n (K.l) g; an edge collects the terms of its faces
-        step = -jnp.einsum("fc,fk,fik->fic", normal, current, along)
-        edges, edge_of = shared_edges(self.faces)
-        edge_weight = jnp.zeros((edges.shape[0], 3)).at[edge_of].add(step)
-        ends = vertices[edges[:, 0]], vertices[edges[:, 1]]
-        total = contract(triangle.solid_angle, points, _columns(corners), jnp.cross(current, normal))
-        total = total + contract(segment.potential_factor, points, ends, edge_weight)
-        return MU_0 / (4 * jnp.pi) * total[:, 0]
+        corners = jnp.asarray(self.vertices)[self.faces]
+        return triangle.field(jnp.asarray(points), corners, self.surface_current(), shared_edges(self.faces))
 
     def potential(self, points):
         """Vector potential (P,3) T·m at points (P,3) m."""
@@ -64,26 +51,18 @@ class Sheet:
         return jnp.einsum("fi,fic->fc", psi, opposite) / twice_area[:, None]
 
 
-def face_normals(vertices, faces):
-    """Unit normals (F,3) by the right-hand rule of the corner order."""
-    a, b, c = _columns(jnp.asarray(vertices)[faces])
-    normal = jnp.cross(b - a, c - a)
-    return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
-
-
 def shared_edges(faces):
-    """Edges (E,2) as vertex pairs, and for each face (F,3) the edge from corner i to corner i+1.
+    """One side (E,) of the 3F (face by face, corner i to i+1) for each edge, and the edge (3F,) of each side.
 
-    Traced faces keep every side of their own: same sums, twice the logarithms.
+    None for traced faces, whose sides then stay apart: same sums, twice the logarithms.
     """
     if isinstance(faces, jax.core.Tracer):
-        sides = jnp.stack([faces, jnp.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)
-        return sides, jnp.arange(sides.shape[0]).reshape(-1, 3)
-    faces = np.asarray(faces)
+        return None
+    faces = np.asarray(faces, dtype=np.int64)
     sides = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
-    key = sides[:, 0].astype(np.int64) * (sides.max() + 1) + sides[:, 1]
+    key = sides[:, 0] * (sides.max() + 1) + sides[:, 1]
     _, first, edge_of = np.unique(key, return_index=True, return_inverse=True)
-    return sides[first], edge_of.reshape(-1, 3)
+    return first, edge_of.reshape(-1)
 
 
 def current_operator(vertices, faces):
@@ -104,13 +83,8 @@ def current_operator(vertices, faces):
 def magnetic_moment(sheet: Sheet):
     """Magnetic dipole moment (3,) A·m2: half the integral of r x K."""
     corners = jnp.asarray(sheet.vertices)[sheet.faces]
-    a, b, c = _columns(corners)
-    area = jnp.linalg.norm(jnp.cross(b - a, c - a), axis=1) / 2
+    area = jnp.linalg.norm(jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
     return jnp.cross(corners.mean(axis=1), sheet.surface_current()).T @ area / 2
-
-
-def _columns(corners):
-    return corners[:, 0], corners[:, 1], corners[:, 2]
 
 
 def _indices(faces, n_vertices: int):

@@ -23,7 +23,7 @@ from designtools.spec.shim import Shim
 KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "shim": Shim}
 LATER = ("halbach", "camera", "rf_coil", "rf_shim", "system")  # kinds of the format that have no model yet
 
-Path_ = tuple[str | int, ...]  # a key path: names and list indices
+KeyPath = tuple[str | int, ...]  # names and list indices
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Document:
     data: Any
     origin: str = ""
     folder: Path = Path(".")
-    lines: Mapping[Path_, int] = None
-    overridden: frozenset[Path_] = frozenset()
+    lines: Mapping[KeyPath, int] = None
+    overridden: frozenset[KeyPath] = frozenset()
 
-    def place(self, path: Path_) -> str:
+    def place(self, path: KeyPath) -> str:
         """ "file:line" of a key, or of the nearest key around it that stands in the file."""
         if any(path[: len(known)] == known for known in self.overridden):
             return "--set"
@@ -111,12 +111,12 @@ def _read_yaml(text: str, origin: str):
         raise SpecError([Mistake(place, "", f"must be valid YAML, got: {reason}")]) from None
     except YAMLError as error:
         raise SpecError([Mistake(origin, "", f"must be valid YAML, got: {str(error).splitlines()[0]}")]) from None
-    lines: dict[Path_, int] = {}
+    lines: dict[KeyPath, int] = {}
     _collect_lines(tree, (), lines)
     return _plain(tree), lines
 
 
-def _collect_lines(node, path: Path_, lines: dict[Path_, int]) -> None:
+def _collect_lines(node, path: KeyPath, lines: dict[KeyPath, int]) -> None:
     if isinstance(node, Mapping):
         for key in node:
             lines[(*path, key)] = node.lc.key(key)[0] + 1 if key in (node.lc.data or {}) else node.lc.line + 1
@@ -149,11 +149,11 @@ def _read_toml(text: str, origin: str):
     return _plain(data), _toml_lines(text)
 
 
-def _toml_lines(text: str) -> dict[Path_, int]:
+def _toml_lines(text: str) -> dict[KeyPath, int]:
     """Lines of the keys of a TOML text (tomllib keeps none): tables, arrays of tables and their keys."""
-    lines: dict[Path_, int] = {}
-    table: Path_ = ()
-    count: dict[Path_, int] = {}
+    lines: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    count: dict[KeyPath, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if header := re.match(r"\s*(\[\[?)\s*([\w.\-\s\"']+?)\s*\]", line):
             table = _toml_path(header[2])
@@ -168,7 +168,7 @@ def _toml_lines(text: str) -> dict[Path_, int]:
     return lines
 
 
-def _toml_path(text: str) -> Path_:
+def _toml_path(text: str) -> KeyPath:
     return tuple(part.strip().strip("\"'") for part in text.split("."))
 
 
@@ -203,7 +203,7 @@ def _override(document: Document, overrides: Mapping[str, Any]) -> Document:
     return Document(data, document.origin, document.folder, document.lines, frozenset(paths))
 
 
-def _put(data, path: Path_, value) -> str | None:
+def _put(data, path: KeyPath, value) -> str | None:
     """Write `value` at `path`, making sections that are missing; a sentence when that is impossible."""
     *way, last = path
     for step in way:
@@ -257,7 +257,7 @@ def _mistakes(error: ValidationError, model: type[Spec], document: Document) -> 
     return list(dict.fromkeys(found))
 
 
-def _sentences(item: dict, model: type[Spec], path: Path_) -> list[tuple[Path_, str]]:
+def _sentences(item: dict, model: type[Spec], path: KeyPath) -> list[tuple[KeyPath, str]]:
     """(further key path, sentence) of one pydantic error."""
     context = item.get("ctx", {})
     if item["type"] == "inconsistent":
@@ -297,7 +297,7 @@ _WORDS: dict[str, Callable[[dict], str]] = {
 }
 
 
-def _split_key(key: str) -> Path_:
+def _split_key(key: str) -> KeyPath:
     return tuple(int(part) if part.isdigit() else part for part in key.split("."))
 
 
@@ -306,7 +306,7 @@ def _short(value) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _unknown_key(path: Path_, model: type[Spec]) -> str:
+def _unknown_key(path: KeyPath, model: type[Spec]) -> str:
     section = _section(model, path[:-1])
     known = list(section.model_fields) if section else []
     where = f"in {'.'.join(map(str, path[:-1]))}" if path[:-1] else "at the top"
@@ -314,14 +314,14 @@ def _unknown_key(path: Path_, model: type[Spec]) -> str:
     return f"must be a known key {where}, got {str(path[-1])!r}{hint}; known: {', '.join(known)}"
 
 
-def _example(path: Path_, model: type[Spec]) -> str:
+def _example(path: KeyPath, model: type[Spec]) -> str:
     section = _section(model, path[:-1])
     known = section.model_json_schema()["properties"].get(path[-1], {}) if section else {}
     examples = known.get("examples")
     return f"; try `{path[-1]}: {examples[0]}`" if examples else ""
 
 
-def _section(model: type[Model], path: Path_) -> type[Model] | None:
+def _section(model: type[Model], path: KeyPath) -> type[Model] | None:
     """The model of the section at `path`."""
     for step in path:
         if isinstance(step, str):

@@ -7,12 +7,14 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from designtools import units
 from designtools.spec.base import (
     Audit,
     Current,
     Length,
     Model,
     NonNegativeLength,
+    Physical,
     PositiveFluxDensity,
     PositiveLength,
     Region,
@@ -35,10 +37,12 @@ class _Bounded(Model):
         return self.min == self.max
 
     def inconsistencies(self):
+        kind = next(m for m in type(self).model_fields["start"].metadata if isinstance(m, Physical))
+        start, low, high = (units.format(value, kind.unit) for value in (self.start, self.min, self.max))
         if self.min > self.max:
-            yield "min", f"must not exceed max = {self.max:g}, got {self.min:g} (SI)"
+            yield "min", f"must not exceed max = {high}, got {low}"
         elif not self.min <= self.start <= self.max:
-            yield "start", f"must lie between min = {self.min:g} and max = {self.max:g}, got {self.start:g} (SI)"
+            yield "start", f"must lie between min = {low} and max = {high}, got {start}"
 
 
 class BoundedRadius(_Bounded):
