@@ -64,8 +64,10 @@ class Term:
 
 @dataclass(frozen=True)
 class Limit:
-    """lower <= quantity <= upper, component by component, or |row| <= upper for norm="row" (a cone).
+    """lower <= quantity <= upper, component by component; or a norm of each row <= upper.
 
+    norm: "component"; "row" for the length of each row of an (n,k) quantity (a cone); "l1" for the sum of the
+    magnitudes of each row.
     Bounds broadcast against the quantity; None means no bound.  `scale` is the violation that counts as 1
     when an infeasible problem is relaxed; `label` is how the report and the messages call it.
     """

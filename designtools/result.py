@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from designtools.units import parse
 from designtools.units import format as readable
+from designtools.units import parse
 
 MET, MISSED, NOT_EVALUATED = "MET", "MISSED", "NOT EVALUATED"
 STATUSES = ("done", "requirement missed", "infeasible", "not converged", "interrupted")
@@ -228,7 +228,9 @@ class Result:
         return _html_summary(self)
 
 
-def evaluate_requirements(requirements: Iterable[Mapping[str, Any]], figures: Mapping[str, Figure]) -> list[dict]:
+def evaluate_requirements(
+    requirements: Iterable[Mapping[str, Any]], figures: Mapping[str, Figure]
+) -> list[dict]:
     """Judge each {quantity, op, limit} (limit in SI, or text with a unit) against the figures.
 
     Returns rows {quantity, op, limit, value, margin, status}.  The margin is the distance to the limit relative
@@ -243,7 +245,14 @@ def _evaluate(requirement: dict, figures: Mapping[str, Figure]) -> dict:
     if op not in _SIDE:
         raise ValueError(f"requirement on '{quantity}': op must be one of {', '.join(_SIDE)}, got '{op}'")
     limit = parse(limit, "any")
-    row = {"quantity": quantity, "op": op, "limit": limit, "value": None, "margin": None, "status": NOT_EVALUATED}
+    row = {
+        "quantity": quantity,
+        "op": op,
+        "limit": limit,
+        "value": None,
+        "margin": None,
+        "status": NOT_EVALUATED,
+    }
     value = float(figures[quantity].value) if quantity in figures else math.nan
     if math.isnan(value):
         return row
@@ -377,7 +386,9 @@ def load(folder) -> Result:
     folder = Path(folder).absolute()
     path = folder / "result.json"
     if not path.is_file():
-        raise FileNotFoundError(f"a result folder must hold result.json, but '{folder}' does not; give the folder of a finished design")
+        raise FileNotFoundError(
+            f"a result folder must hold result.json, but '{folder}' does not; give the folder of a finished design"
+        )
     record = json.loads(path.read_text(encoding="utf-8"))
     figures = {name: _figure(item) for name, item in record.pop("figures").items()}
     manifest = record.pop("geometry", {})
@@ -405,7 +416,7 @@ def _html_summary(result: Result) -> str:
 
     figures = "".join(row((name, readable(f.value, f.unit), f.method)) for name, f in result.figures.items())
     rows = (
-        (r["quantity"], r["op"], readable(r["limit"], _unit(result, r["quantity"])), r["status"])
+        (r["quantity"], r["op"], readable(r["limit"], unit_of(r["quantity"], result.figures)), r["status"])
         for r in result.requirements
     )
     requirements = "".join(row(cells) for cells in rows)
@@ -415,5 +426,12 @@ def _html_summary(result: Result) -> str:
     )
 
 
-def _unit(result: Result, quantity: str) -> str:
-    return result.figures[quantity].unit if quantity in result.figures else "1"
+def unit_of(quantity: str, figures: Mapping[str, Figure]) -> str:
+    """SI unit of a quantity: that of its figure, else of the figure's definition, else none."""
+    from designtools.spec.figures import FIGURES
+    from designtools.units import DIMENSIONS
+
+    if quantity in figures:
+        return figures[quantity].unit
+    dimension = FIGURES.get(quantity, ("any", ""))[0]
+    return "" if dimension == "any" else DIMENSIONS[dimension].si

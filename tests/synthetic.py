@@ -21,7 +21,9 @@ def winding(name="primary", radius=0.15, length=0.4, levels=4, current=100.0, se
     top = np.abs(psi).max()
     heights = top * (np.arange(levels) + 0.5) / levels
     contours = [c for h in heights for s in (1, -1) for c in lines.lines(s * h)]
-    return Winding(name, tuple(_track(former, c[:, ::-1][::sense]) for c in contours), current, 4e-3, 2e-3), former
+    return Winding(
+        name, tuple(_track(former, c[:, ::-1][::sense]) for c in contours), current, 4e-3, 2e-3
+    ), former
 
 
 def _track(former, uv):
@@ -68,8 +70,13 @@ def gradient(name="head gradient x", **changes):
         "audit": _audit(),
         "timing_s": {"assemble": 1.2, "solve": 4.5, "wind": 2.2, "audit": 3.1},
         "provenance": {"designtools": "0.1.0", "python": "3.11", "spec_sha256": "ab12"},
-        "spec": {"kind": "gradient", "name": name, "version": 1, "primary": {"radius": "150 mm"},
-                 "former": {"thickness": "6 mm", "groove_depth": "2.5 mm"}},
+        "spec": {
+            "kind": "gradient",
+            "name": name,
+            "version": 1,
+            "primary": {"radius": "150 mm"},
+            "former": {"thickness": "6 mm", "groove_depth": "2.5 mm"},
+        },
         "source": Assembly([primary.filaments(), shield.filaments()]),
         "windings": (primary, shield),
         "formers": {"primary": inner, "shield": outer},
@@ -83,7 +90,9 @@ def shim(name="sixteen loops"):
     """Loops round a head, and a map in image space."""
     angle = 2 * np.pi * np.arange(16) / 16
     normal = np.stack([np.cos(angle), np.sin(angle), np.zeros(16)], axis=1)
-    loops = Loops(centre=0.16 * normal, normal=normal, radius=np.full(16, 0.03), current=np.linspace(-2, 2, 16))
+    loops = Loops(
+        centre=0.16 * normal, normal=normal, radius=np.full(16, 0.03), current=np.linspace(-2, 2, 16)
+    )
     values = np.arange(5 * 6 * 7, dtype=float).reshape(5, 6, 7) - 80
     affine = np.array([[-2.0, 0, 0, 10], [0, 1.8, 0.6, -20], [0, -0.6, 1.8, 30], [0, 0, 0, 1]])
     spacing = np.linalg.norm(affine[:3, :3], axis=0) / 1e3
@@ -97,7 +106,10 @@ def shim(name="sixteen loops"):
         kind="shim",
         name=name,
         status="done",
-        figures={"b0_std_shimmed": r.Figure(25.0, "Hz", "over the mask"), "b0_std_unshimmed": r.Figure(60.0, "Hz", "over the mask")},
+        figures={
+            "b0_std_shimmed": r.Figure(25.0, "Hz", "over the mask"),
+            "b0_std_unshimmed": r.Figure(60.0, "Hz", "over the mask"),
+        },
         source=Assembly([loops]),
         maps=(b0, rest),
         plots={"offsets": r.Histogram("Off-resonance over the brain", edges, counts, "Hz", "off-resonance")},
@@ -136,15 +148,54 @@ def _plots(former):
     return {
         "region": r.Ball("region of interest", 0.1),
         "linearity": r.PlaneMap(
-            "Linearity error in the plane y = 0", x, z, error, "1", "x", "z", label="error", diverging=True,
-            levels=(-0.05, 0.05), circle=(0.0, 0.0, 0.1), span=(-0.15, 0.15),
-            origin=np.zeros(3), x_direction=np.array([1.0, 0, 0]), y_direction=np.array([0, 0, 1.0]),
+            "Linearity error in the plane y = 0",
+            x,
+            z,
+            error,
+            "1",
+            "x",
+            "z",
+            label="error",
+            diverging=True,
+            levels=(-0.05, 0.05),
+            circle=(0.0, 0.0, 0.1),
+            span=(-0.15, 0.15),
+            origin=np.zeros(3),
+            x_direction=np.array([1.0, 0, 0]),
+            y_direction=np.array([0, 0, 1.0]),
             caption="Field deviation relative to the target's peak; black lines are ±5 %.",
         ),
-        "profile": r.Lines("Gradient along x", x, {"Bz": 1e-4 * x, "target": 1.02e-4 * x}, "T", x_label="x", y_label="Bz per ampere"),
-        "stray": r.PlaneMap("Stray field at 100 A", far_x, far_z, stray, "T", "r", "z", label="|B|", log=True, levels=(5e-6,)),
-        "density": r.SurfaceMap("Current density, primary", arc, mesh.faces, density, "A/m", "|J|", period=period),
-        "surface": r.SurfaceMap("Current density on the cylinder", mesh.vertices, mesh.faces, density, "A/m", "|J|"),
-        "convergence": r.Lines("Duality gap", np.arange(1, 15.0), {"gap": 10.0 ** -np.linspace(0, 8.4, 14)}, "1", x_unit="1", x_label="iteration", y_label="gap", log_y=True, marks={"asked": 1e-6}),
-        "winding": r.Table("Windings", ("layer", "turns", "length"), (("primary", 16, r.Figure(21.3, "m", "")), ("shield", 12, r.Figure(18.2, "m", "")))),
+        "profile": r.Lines(
+            "Gradient along x",
+            x,
+            {"Bz": 1e-4 * x, "target": 1.02e-4 * x},
+            "T",
+            x_label="x",
+            y_label="Bz per ampere",
+        ),
+        "stray": r.PlaneMap(
+            "Stray field at 100 A", far_x, far_z, stray, "T", "r", "z", label="|B|", log=True, levels=(5e-6,)
+        ),
+        "density": r.SurfaceMap(
+            "Current density, primary", arc, mesh.faces, density, "A/m", "|J|", period=period
+        ),
+        "surface": r.SurfaceMap(
+            "Current density on the cylinder", mesh.vertices, mesh.faces, density, "A/m", "|J|"
+        ),
+        "convergence": r.Lines(
+            "Duality gap",
+            np.arange(1, 15.0),
+            {"gap": 10.0 ** -np.linspace(0, 8.4, 14)},
+            "1",
+            x_unit="1",
+            x_label="iteration",
+            y_label="gap",
+            log_y=True,
+            marks={"asked": 1e-6},
+        ),
+        "winding": r.Table(
+            "Windings",
+            ("layer", "turns", "length"),
+            (("primary", 16, r.Figure(21.3, "m", "")), ("shield", 12, r.Figure(18.2, "m", ""))),
+        ),
     }

@@ -12,7 +12,21 @@ from designtools import result as r
 from designtools.report import figures, render, write_report
 
 FETCHING = {"src", "href", "action", "data", "poster", "srcset", "background", "formaction", "xlink:href"}
-PAIRED = {"div", "table", "thead", "tbody", "section", "main", "header", "nav", "figure", "script", "style", "pre", "span"}
+PAIRED = {
+    "div",
+    "table",
+    "thead",
+    "tbody",
+    "section",
+    "main",
+    "header",
+    "nav",
+    "figure",
+    "script",
+    "style",
+    "pre",
+    "span",
+}
 
 
 class Page(HTMLParser):
@@ -81,9 +95,18 @@ def test_scripts_are_the_ones_the_policy_admits(text, page):
 
 def test_every_figure_and_requirement_is_shown(page):
     shown = page.shown
-    for words in ("123.4 µT/m/A", "± 20 nT/m/A", "310 µH", "discrete wires, at the centre", "torque torque on the coil in the magnet's field not evaluated"):
+    for words in (
+        "123.4 µT/m/A",
+        "± 20 nT/m/A",
+        "310 µH",
+        "discrete wires, at the centre",
+        "torque torque on the coil in the magnet's field not evaluated",
+    ):
         assert words in shown
-    for words in ("linearity error max ≤ 5 % 4.3 % +14.0 % MET", "stray field max ≤ 5 µT 8 µT -60.0 % MISSED"):
+    for words in (
+        "linearity error max ≤ 5 % 4.3 % +14.0 % MET",
+        "stray field max ≤ 5 µT 8 µT -60.0 % MISSED",
+    ):
         assert words in shown
     assert "torque ≤ 1 N·m – – NOT EVALUATED" in shown
     assert "Design estimate, not conformity evidence" in shown and "compliant" not in shown
@@ -129,7 +152,9 @@ def test_hostile_text_stays_text():
 
 @pytest.mark.parametrize("status", r.STATUSES)
 def test_the_smallest_result_of_every_status_renders(status, tmp_path):
-    page = Page(write_report(r.Result("magnet", "x", status), tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = Page(
+        write_report(r.Result("magnet", "x", status), tmp_path / "report.html").read_text(encoding="utf-8")
+    )
     assert page.open == [] and status in page.shown
     assert "states no requirement" in page.shown
 
@@ -145,9 +170,9 @@ def test_readable_scales():
 def unpacked(record) -> np.ndarray:
     import base64
 
-    return np.frombuffer(base64.b64decode(record["bdata"]), {"f4": np.float32, "i4": np.int32}[record["dtype"]]).reshape(
-        [int(n) for n in record.get("shape", "-1").split(",")]
-    )
+    return np.frombuffer(
+        base64.b64decode(record["bdata"]), {"f4": np.float32, "i4": np.int32}[record["dtype"]]
+    ).reshape([int(n) for n in record.get("shape", "-1").split(",")])
 
 
 def test_a_plane_map_keeps_its_orientation():

@@ -87,7 +87,12 @@ def test_load_gives_back_what_was_written(written):
     assert back.figures["efficiency"] == result.figures["efficiency"]
     assert math.isnan(back.figures["torque"].value)
     assert back.requirements == result.requirements
-    assert (back.kind, back.name, back.status, back.message) == (result.kind, result.name, result.status, result.message)
+    assert (back.kind, back.name, back.status, back.message) == (
+        result.kind,
+        result.name,
+        result.status,
+        result.message,
+    )
     assert back.spec == result.spec and list(back.spec) == list(result.spec)
     assert back.audit == result.audit and back.frame == result.frame
     assert back.folder == folder
@@ -101,7 +106,11 @@ def test_loaded_geometry_is_the_same_to_the_last_bit(written):
             theirs.name, theirs.current, theirs.width, theirs.thickness,
         )  # fmt: skip
         for a, b in zip(ours.tracks, theirs.tracks, strict=True):
-            assert np.array_equal(a.points, b.points) and np.array_equal(a.normals, b.normals) and a.roles == b.roles
+            assert (
+                np.array_equal(a.points, b.points)
+                and np.array_equal(a.normals, b.normals)
+                and a.roles == b.roles
+            )
     points = np.array([[0.01, 0.02, 0.03], [0.3, -0.2, 0.1]])
     assert np.array_equal(back.source.field(points), result.source.field(points))
     assert len(back.source.parts) == 2
@@ -132,7 +141,13 @@ def test_sources_of_every_kind_survive(tmp_path):
     back = r.load(r.write(result, tmp_path / "odd", formats=[]))
     points = np.array([[0.01, 0.02, 0.03], [0.3, -0.2, 0.1]])
     assert np.array_equal(back.source.field(points), result.source.field(points))
-    assert [type(part).__name__ for part in back.source.parts] == ["Loops", "Filaments", "Uniform", "Sheet", "Loops"]
+    assert [type(part).__name__ for part in back.source.parts] == [
+        "Loops",
+        "Filaments",
+        "Uniform",
+        "Sheet",
+        "Loops",
+    ]
     assert np.array_equal(back.sheets[HOSTILE].stream, parts[3].stream)
     assert back.name == HOSTILE
 

@@ -32,18 +32,40 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    "csv": Format(csv.write, ".csv", csv.refuses, "geometry/{name}.csv", "centrelines and sources as tables, metres"),
-    "stl": Format(stl.write, ".stl", stl.refuses, "geometry/{name}.stl", "conductors and magnets as solids, millimetres"),
-    "former": Format(
-        former_stl.write, ".stl", former_stl.refuses, "geometry/{name}-former.stl", "formers with grooves, millimetres"
+    "csv": Format(
+        csv.write, ".csv", csv.refuses, "geometry/{name}.csv", "centrelines and sources as tables, metres"
     ),
-    "glb": Format(glb.write, ".glb", glb.refuses, "geometry/{name}.glb", "the whole design in colour, metres"),
-    "step": Format(step.write, ".step", step.refuses, "geometry/{name}.step", "wires and solids for CAD, millimetres"),
-    "dxf": Format(dxf.write, ".dxf", dxf.refuses, "geometry/{name}.dxf", "flat pattern true to length, millimetres"),
-    "vtk": Format(vtk.write, ".vti", vtk.refuses, "fields/{name}.vti", "field maps (and .vtp tracks) for ParaView, metres"),
+    "stl": Format(
+        stl.write, ".stl", stl.refuses, "geometry/{name}.stl", "conductors and magnets as solids, millimetres"
+    ),
+    "former": Format(
+        former_stl.write,
+        ".stl",
+        former_stl.refuses,
+        "geometry/{name}-former.stl",
+        "formers with grooves, millimetres",
+    ),
+    "glb": Format(
+        glb.write, ".glb", glb.refuses, "geometry/{name}.glb", "the whole design in colour, metres"
+    ),
+    "step": Format(
+        step.write, ".step", step.refuses, "geometry/{name}.step", "wires and solids for CAD, millimetres"
+    ),
+    "dxf": Format(
+        dxf.write, ".dxf", dxf.refuses, "geometry/{name}.dxf", "flat pattern true to length, millimetres"
+    ),
+    "vtk": Format(
+        vtk.write,
+        ".vti",
+        vtk.refuses,
+        "fields/{name}.vti",
+        "field maps (and .vtp tracks) for ParaView, metres",
+    ),
     "netcdf": Format(netcdf.write, ".nc", netcdf.refuses, "fields/field.nc", "all field maps, netCDF-4"),
     "nifti": Format(nifti.write, ".nii.gz", nifti.refuses, "fields/b0.nii.gz", "image-space maps, NIfTI-1"),
-    "siting": Format(siting.write, ".svg", siting.refuses, "siting/{name}.svg", "0.5 mT and 0.9 mT lines: CSV, DXF, SVG"),
+    "siting": Format(
+        siting.write, ".svg", siting.refuses, "siting/{name}.svg", "0.5 mT and 0.9 mT lines: CSV, DXF, SVG"
+    ),
 }
 
 

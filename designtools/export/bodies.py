@@ -59,6 +59,7 @@ def chains(filaments) -> list[np.ndarray]:
 
 
 def has_solids(result) -> bool:
+    """Whether anything in the design has a volume."""
     return bool(result.windings) or any(type(leaf).__name__ in _SOLID for leaf in leaves(result.source))
 
 
@@ -73,7 +74,9 @@ def _loops(loops) -> list[Any]:
 
     meshes = []
     for centre, normal, radius in zip(*map(np.asarray, (loops.centre, loops.normal, loops.radius))):
-        mesh = trimesh.creation.torus(radius, min(NOMINAL_WIRE, radius / 4), major_sections=96, minor_sections=8)
+        mesh = trimesh.creation.torus(
+            radius, min(NOMINAL_WIRE, radius / 4), major_sections=96, minor_sections=8
+        )
         mesh.apply_transform(_pose(centre, normal))
         meshes.append(mesh)
     return meshes

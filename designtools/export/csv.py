@@ -36,6 +36,7 @@ TRACK_COLUMNS = "track,x,y,z,nx,ny,nz,role"
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     return "" if result.windings or leaves(result.source) else "the design has neither windings nor sources"
 
 
@@ -71,13 +72,16 @@ def read_winding(path: Path):
 
     head, columns, rows = _read(Path(path))
     if ",".join(columns) != TRACK_COLUMNS:
-        raise ValueError(f"'{path}': the columns of a track table must be {TRACK_COLUMNS}, got {','.join(columns)}")
+        raise ValueError(
+            f"'{path}': the columns of a track table must be {TRACK_COLUMNS}, got {','.join(columns)}"
+        )
     index = np.array([int(row[0]) for row in rows])
     numbers = np.array([[float(cell) for cell in row[1:7]] for row in rows])
     roles = [row[7] for row in rows]
     cuts = np.flatnonzero(np.diff(index)) + 1
     tracks = tuple(
-        _track(numbers[piece], [roles[i] for i in piece[:-1]]) for piece in np.split(np.arange(len(rows)), cuts)
+        _track(numbers[piece], [roles[i] for i in piece[:-1]])
+        for piece in np.split(np.arange(len(rows)), cuts)
     )
     terminals = head.get("terminals")
     return Winding(
@@ -117,12 +121,14 @@ def write_source(source, path: Path, frame: Mapping[str, str]) -> None:
     _write_table(path, head, table)
     if hasattr(source, "faces"):
         faces = np.asarray(source.faces)
-        _write_table(_faces_path(path), {"designtools": "faces"}, {c: faces[:, i] for i, c in enumerate("abc")})
+        _write_table(
+            _faces_path(path), {"designtools": "faces"}, {c: faces[:, i] for i, c in enumerate("abc")}
+        )
 
 
 def read_source(path: Path):
     """The source in a table, exactly as it was written."""
-    import designtools.sources as sources
+    from designtools import sources
 
     path = Path(path)
     head, columns, rows = _read(path)
@@ -240,7 +246,9 @@ def _former_record(former) -> dict:
 def _former(record: Mapping[str, Any]):
     module, _, name = record["type"].rpartition(".")
     if not module.isidentifier():
-        raise ValueError(f"a former's type must read module.Class of designtools.formers, got '{record['type']}'")
+        raise ValueError(
+            f"a former's type must read module.Class of designtools.formers, got '{record['type']}'"
+        )
     formers = importlib.import_module(f"designtools.formers.{module}")
     values = {key: np.array(v) if isinstance(v, list) else v for key, v in record.items() if key != "type"}
     return getattr(formers, name)(**values)

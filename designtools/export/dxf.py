@@ -19,6 +19,7 @@ GAP = 0.02  # m between sheets
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     drawable = result.windings or any(type(leaf).__name__ in _DRAWN for leaf in bodies.bare_sources(result))
     return "" if drawable else "the design has no wires, loops, blocks or magnets"
 
@@ -30,7 +31,9 @@ def write(result, path: Path) -> tuple[Path, ...]:
     document = ezdxf.new("R2010", setup=True, units=ezdxf.units.MM)
     space = document.modelspace()
     shift = 0.0
-    for index, (winding, stem) in enumerate(zip(result.windings, distinct_stems(w.name for w in result.windings))):
+    for index, (winding, stem) in enumerate(
+        zip(result.windings, distinct_stems(w.name for w in result.windings))
+    ):
         former = former_of(winding, result.formers)
         if former is None:
             _in_space(space, stem, [track.points for track in winding.tracks])
@@ -101,7 +104,9 @@ def _circle(space, layer: dict, centre, normal, radius) -> None:
     from ezdxf.math import OCS
 
     flat = OCS(tuple(normal)).from_wcs(tuple(np.asarray(centre, float) * MILLIMETRES))
-    space.add_circle(flat, float(radius) * MILLIMETRES, dxfattribs=layer | {"extrusion": tuple(map(float, normal))})
+    space.add_circle(
+        flat, float(radius) * MILLIMETRES, dxfattribs=layer | {"extrusion": tuple(map(float, normal))}
+    )
 
 
 def _blocks(space, stem: str, blocks) -> None:
@@ -110,7 +115,9 @@ def _blocks(space, stem: str, blocks) -> None:
             for z in (low, high):
                 _circle(space, _layer(space, stem, 1), (0, 0, z), (0, 0, 1), radius)
         for side in (1, -1):
-            section = [(side * r, 0, z) for r, z in ((inner, low), (outer, low), (outer, high), (inner, high))]
+            section = [
+                (side * r, 0, z) for r, z in ((inner, low), (outer, low), (outer, high), (inner, high))
+            ]
             _in_space(space, f"{stem}-section", [[*section, section[0]]])
 
 

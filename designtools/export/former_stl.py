@@ -11,9 +11,14 @@ from designtools.units import parse
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     if not (result.windings and result.formers):
         return "the design has no winding on a former"
-    return "" if result.spec.get("former") else "the spec asks for no former; add `former: {thickness, groove_depth}`"
+    return (
+        ""
+        if result.spec.get("former")
+        else "the spec asks for no former; add `former: {thickness, groove_depth}`"
+    )
 
 
 def write(result, path: Path) -> tuple[Path, ...]:

@@ -8,10 +8,14 @@ import numpy as np
 
 from designtools.export import bodies
 
-FORMER_COLOUR, FORMER_RESOLUTION = (190, 195, 205, 90), 1 / 40  # RGBA; edge length relative to the former's size
+FORMER_COLOUR, FORMER_RESOLUTION = (
+    (190, 195, 205, 90),
+    1 / 40,
+)  # RGBA; edge length relative to the former's size
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     drawable = bodies.has_solids(result) or result.formers or _wires(result)
     return "" if drawable else "nothing in the design can be drawn"
 
@@ -55,7 +59,9 @@ def _former_mesh(former):
 
     rough = former.mesh(former_resolution(former))
     mesh = trimesh.Trimesh(rough.vertices, rough.faces, process=False)
-    material = PBRMaterial(baseColorFactor=FORMER_COLOUR, alphaMode="BLEND", doubleSided=True, metallicFactor=0.0)
+    material = PBRMaterial(
+        baseColorFactor=FORMER_COLOUR, alphaMode="BLEND", doubleSided=True, metallicFactor=0.0
+    )
     mesh.visual = trimesh.visual.TextureVisuals(material=material)
     return mesh
 

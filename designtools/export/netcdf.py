@@ -12,6 +12,7 @@ from designtools.result import FieldMap
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     return "" if len(result.maps) else "the result has no field maps"
 
 
@@ -42,7 +43,9 @@ def _write_map(file, name: str, field_map: FieldMap) -> None:
         variable.attrs.update({"units": "m", "axis": letter})
     if np.ndim(field_map.values) == 4:
         dimensions = (*dimensions, _component(file))
-    variable = file.create_variable(name, dimensions, data=np.asarray(field_map.values, float), compression="gzip")
+    variable = file.create_variable(
+        name, dimensions, data=np.asarray(field_map.values, float), compression="gzip"
+    )
     variable.attrs.update({"units": field_map.unit, "long_name": field_map.name})
     if field_map.affine is not None:
         variable.attrs["affine_mm"] = np.asarray(field_map.affine, float).ravel()
@@ -83,5 +86,9 @@ class StoredMaps(Sequence):
         with h5netcdf.File(self.path, "r") as file:
             variable = file[name]
             axes = tuple(np.asarray(file[f"{name}_{axis}"][...]) for axis in "xyz")
-            affine = np.reshape(variable.attrs["affine_mm"], (4, 4)) if "affine_mm" in variable.attrs else None
-            return FieldMap(str(variable.attrs["long_name"]), axes, variable[...], str(variable.attrs["units"]), affine)
+            affine = (
+                np.reshape(variable.attrs["affine_mm"], (4, 4)) if "affine_mm" in variable.attrs else None
+            )
+            return FieldMap(
+                str(variable.attrs["long_name"]), axes, variable[...], str(variable.attrs["units"]), affine
+            )

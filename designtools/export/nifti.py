@@ -10,6 +10,7 @@ from designtools.export.names import siblings
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     return "" if _images(result) else "no field map of the result carries an affine"
 
 

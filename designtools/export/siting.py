@@ -22,6 +22,7 @@ COLOURS = {"0p5mT": "#0072b2", "0p9mT": "#d55e00"}
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     if result.kind not in KINDS or not _corners(result.source).size:
         return f"siting lines are for designs of kind {' or '.join(KINDS)} with a source"
     siting = result.spec.get("siting") or {}
@@ -66,7 +67,9 @@ def fringe_lines(source, level: float, across, along) -> list[np.ndarray]:
             break
         reach *= 1.5
         if reach > WIDEST:
-            raise ValueError(f"the field must fall below {level} T within {WIDEST:.0f} m, but a homogeneous part keeps it above")
+            raise ValueError(
+                f"the field must fall below {level} T within {WIDEST:.0f} m, but a homogeneous part keeps it above"
+            )
     x, y = (_window(size, level, x, axis) for axis in (0, 1))
     size = _magnitude(source, x, y, across, along)
     return _outermost(contourpy.contour_generator(x, y, size.T).lines(level))
@@ -99,7 +102,9 @@ def _magnitude(source, x, y, across, along) -> np.ndarray:
 
 def _corners(source) -> np.ndarray:
     """Points (n,3) m that bound the sources; homogeneous fields have none."""
-    found = [_CORNERS[type(leaf).__name__](leaf) for leaf in leaves(source) if type(leaf).__name__ in _CORNERS]
+    found = [
+        _CORNERS[type(leaf).__name__](leaf) for leaf in leaves(source) if type(leaf).__name__ in _CORNERS
+    ]
     return np.concatenate(found) if found else np.zeros((0, 3))
 
 
@@ -160,7 +165,9 @@ def _svg(title: str, lines: dict, outline) -> str:
     half = np.abs(everything).max(0)[::-1] * MILLIMETRES * 1.12
     stroke, text = half.max() / 300, half.max() / 28
     shapes = [_path(outline, "#52606d", stroke)]
-    shapes += [_path(points, COLOURS[name], stroke) for name, polylines in lines.items() for points in polylines]
+    shapes += [
+        _path(points, COLOURS[name], stroke) for name, polylines in lines.items() for points in polylines
+    ]
     shapes += [
         f'<text x="0" y="{-_reach(polylines, 0) - text / 3:.1f}" fill="{COLOURS[name]}">{_extent(name, polylines)}</text>'
         for name, polylines in lines.items()

@@ -19,6 +19,7 @@ FACET_LIMIT = 6000
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     drawable = result.windings or any(type(leaf).__name__ in _DRAWN for leaf in bodies.bare_sources(result))
     return "" if drawable else "the design has no wires, loops, blocks or magnets"
 
@@ -31,12 +32,16 @@ def write(result, path: Path) -> tuple[Path, ...]:
         curves = [text.polyline(f"{winding.name} {i + 1}", t.points) for i, t in enumerate(winding.tracks)]
         _product(text, context, winding.name, _wireframe(text, context, winding.name, curves))
     for name, meshes in _swept(result).items():
-        shapes = [text.polyhedron(f"{name} {i + 1}", mesh.vertices, mesh.faces) for i, mesh in enumerate(meshes)]
+        shapes = [
+            text.polyhedron(f"{name} {i + 1}", mesh.vertices, mesh.faces) for i, mesh in enumerate(meshes)
+        ]
         _product(text, context, f"{name} conductor", _breps(text, context, name, shapes))
     for index, leaf in enumerate(bodies.bare_sources(result)):
         kind = type(leaf).__name__
         if kind in _DRAWN:
-            _product(text, context, f"{kind} {index + 1}", _DRAWN[kind](text, context, f"{kind} {index + 1}", leaf))
+            _product(
+                text, context, f"{kind} {index + 1}", _DRAWN[kind](text, context, f"{kind} {index + 1}", leaf)
+            )
     path.write_text(_file(text, result, path.name), encoding="ascii")
     return (path,)
 
@@ -46,7 +51,10 @@ def _swept(result) -> dict[str, list]:
     if not points or 8 * points > FACET_LIMIT:
         return {}
     solids = [body for body in bodies.solids(result) if body.layer in {w.name for w in result.windings}]
-    return {layer: [b.mesh for b in solids if b.layer == layer] for layer in dict.fromkeys(b.layer for b in solids)}
+    return {
+        layer: [b.mesh for b in solids if b.layer == layer]
+        for layer in dict.fromkeys(b.layer for b in solids)
+    }
 
 
 # ---- what each source becomes -----------------------------------------------------------------------
@@ -84,11 +92,15 @@ _DRAWN = {"Filaments": _filaments, "Loops": _loops, "Blocks": _blocks, "Magnets"
 
 def _context(text) -> dict[str, str]:
     application = text.add("APPLICATION_CONTEXT('automotive design')")
-    text.add(f"APPLICATION_PROTOCOL_DEFINITION('international standard','automotive_design',2000,{application})")
+    text.add(
+        f"APPLICATION_PROTOCOL_DEFINITION('international standard','automotive_design',2000,{application})"
+    )
     length = text.add("(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT(.MILLI.,.METRE.))")
     angle = text.add("(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.))")
     solid = text.add("(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT())")
-    doubt = text.add(f"UNCERTAINTY_MEASURE_WITH_UNIT(LENGTH_MEASURE(1.E-06),{length},'distance_accuracy_value','')")
+    doubt = text.add(
+        f"UNCERTAINTY_MEASURE_WITH_UNIT(LENGTH_MEASURE(1.E-06),{length},'distance_accuracy_value','')"
+    )
     space = text.add(
         f"(GEOMETRIC_REPRESENTATION_CONTEXT(3)GLOBAL_UNCERTAINTY_ASSIGNED_CONTEXT(({doubt}))"
         f"GLOBAL_UNIT_ASSIGNED_CONTEXT(({length},{angle},{solid}))REPRESENTATION_CONTEXT('',''))"
@@ -182,7 +194,10 @@ class _Text:
         vertices, polygons = np.asarray(vertices, float), [list(map(int, polygon)) for polygon in polygons]
         corner = [self.vertex(vertex) for vertex in vertices]
         pairs = {tuple(sorted(pair)) for polygon in polygons for pair in _sides(polygon)}
-        edges = {(a, b): self.straight_edge(corner[a], corner[b], vertices[a], vertices[b]) for a, b in sorted(pairs)}
+        edges = {
+            (a, b): self.straight_edge(corner[a], corner[b], vertices[a], vertices[b])
+            for a, b in sorted(pairs)
+        }
         return self.solid(name, [self._flat_face(vertices, polygon, edges) for polygon in polygons])
 
     def _flat_face(self, vertices, polygon: list[int], edges) -> str:
@@ -204,7 +219,9 @@ class _Text:
         faces += [self._wall(inner, rim[inner, low], rim[inner, high], seam[inner], outward=False)]
         for z, up in ((low, False), (high, True)):
             plane = self.add(f"PLANE('',{self.placement((0, 0, z), (0, 0, 1 if up else -1), (1, 0, 0))})")
-            faces.append(self.face(plane, self.loop([(rim[outer, z], up)]), self.loop([(rim[inner, z], not up)])))
+            faces.append(
+                self.face(plane, self.loop([(rim[outer, z], up)]), self.loop([(rim[inner, z], not up)]))
+            )
         return self.solid(name, faces)
 
     def _wall(self, radius: float, low: str, high: str, seam: str, outward: bool) -> str:

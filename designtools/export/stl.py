@@ -13,6 +13,7 @@ _RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribut
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     return "" if bodies.has_solids(result) else "nothing in the design has a volume"
 
 
@@ -24,7 +25,9 @@ def write(result, path: Path) -> tuple[Path, ...]:
 
 def write_meshes(meshes, path: Path) -> None:
     """Triangle meshes in metres as one binary STL in millimetres."""
-    corners = np.concatenate([np.asarray(mesh.vertices)[np.asarray(mesh.faces)] for mesh in meshes]) * MILLIMETRES
+    corners = (
+        np.concatenate([np.asarray(mesh.vertices)[np.asarray(mesh.faces)] for mesh in meshes]) * MILLIMETRES
+    )
     records = np.zeros(len(corners), _RECORD)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)

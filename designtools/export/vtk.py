@@ -18,6 +18,7 @@ _TYPES = {"float64": "Float64", "int64": "Int64"}
 
 
 def refuses(result) -> str:
+    """Why there is nothing to write, or ""."""
     return "" if len(result.maps) or result.windings else "the result has neither field maps nor windings"
 
 

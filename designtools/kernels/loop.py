@@ -36,6 +36,18 @@ def potential(points, centre, normal, radius, current):
     return contract(potential_factors, points, (centre, normal, radius), current[:, None])[:, :, 0]
 
 
+def soft_potential(points, centre, normal, radius, current, distance):
+    """As `potential`, with the distance from each wire never taken below `distance` (m), for self-inductance."""
+
+    def factors(xyz, centre, normal, radius):
+        height, side, r2 = _cylindrical(xyz, centre, normal)
+        gap = (jnp.sqrt(r2) - radius) ** 2 + height * height
+        lifted = jnp.sqrt(height * height + jnp.maximum(distance**2 - gap, 0.0))
+        return _about(normal, side, loop_potential(r2, lifted, radius))
+
+    return contract(factors, points, (centre, normal, radius), current[:, None])[:, :, 0]
+
+
 def field_factors(xyz, centre, normal, radius):
     """B per ampere, T/A: three arrays (N, P); B = B_z n + (B_r / r) (d - (d.n) n)."""
     height, across, r2 = _cylindrical(xyz, centre, normal)
@@ -45,9 +57,13 @@ def field_factors(xyz, centre, normal, radius):
 
 def potential_factors(xyz, centre, normal, radius):
     """A per ampere, T·m/A: three arrays (N, P); A = (A_phi / r) n x d."""
-    height, (x, y, z), r2 = _cylindrical(xyz, centre, normal)
-    swirl = loop_potential(r2, height, radius)
-    nx, ny, nz = normal
+    height, side, r2 = _cylindrical(xyz, centre, normal)
+    return _about(normal, side, loop_potential(r2, height, radius))
+
+
+def _about(normal, side, swirl):
+    """swirl times normal x side."""
+    (nx, ny, nz), (x, y, z) = normal, side
     return swirl * (ny * z - nz * y), swirl * (nz * x - nx * z), swirl * (nx * y - ny * x)
 
 

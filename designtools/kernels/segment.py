@@ -1,6 +1,6 @@
 """Field and vector potential of straight current segments, exact and stable everywhere.
 
-With Ri, Rf from start and end to the point, d = end - start, a = |Ri|, b = |Rf|:
+With Ri, Rf from start and end to the point, d = end - start, L = |d|, a = |Ri|, b = |Rf|:
 
     B = mu0 I/4pi  d x Ri (a + b)/(a b D),    A = mu0 I/4pi  d log(1 + L (a + b + L)/D)/L,    D = a b + Ri.Rf.
 
@@ -21,49 +21,55 @@ _ROUNDING = (4 * 2.2e-16) ** 2
 
 def field(points, start, end, current):
     """Flux density (P,3) T at points (P,3) m of segments start, end (S,3) m with current (S,) A."""
-    total = contract(field_factors, points, (start, end), current[:, None])
-    return MU_0 / (4 * jnp.pi) * total[:, :, 0]
+    if start.shape[0] == 0:
+        return jnp.zeros(points.shape)
+    # sum I f d x (r - start) = (sum f I d) x (r - o) - sum f I d x (start - o): one matrix product
+    origin = start[:1]
+    flow = (end - start) * current[:, None]
+    weights = jnp.concatenate([flow, jnp.cross(flow, start - origin)], axis=1)
+    total = contract(field_factor, points, (start, end), weights)[:, 0]
+    return MU_0 / (4 * jnp.pi) * (jnp.cross(total[:, :3], points - origin) - total[:, 3:])
 
 
 def potential(points, start, end, current):
     """Vector potential (P,3) T·m (Coulomb gauge for closed paths) of the same segments."""
-    direction = (end - start) * current[:, None]
-    total = contract(potential_factor, points, (start, end), direction)
-    return MU_0 / (4 * jnp.pi) * total[:, 0, :]
+    flow = (end - start) * current[:, None]
+    return MU_0 / (4 * jnp.pi) * contract(potential_factor, points, (start, end), flow)[:, 0]
 
 
-def field_factors(xyz, start, end):
-    """4 pi B/(mu0 I) in 1/m: three arrays (S, P)."""
-    d, ri, a, b, dense, on = _distances(xyz, start, end)
-    factor = jnp.where(on, 0.0, (a + b) / (a * b * dense))
-    return tuple(component * factor for component in _cross(d, ri))
+def field_factor(xyz, start, end):
+    """(a + b)/(a b D) in 1/m3: one array (S, P)."""
+    total, product, dense, divisor, on = _distances(xyz, start, end, _minus(end, start))
+    return (jnp.where(on, 0.0, total * divisor / (product * dense)),)
 
 
 def potential_factor(xyz, start, end):
-    """4 pi |A|/(mu0 I L) in 1/m, along the segment: one array (S, P)."""
-    d, _, a, b, dense, on = _distances(xyz, start, end)
-    square = _dot(d, d)
+    """log(1 + L (a + b + L)/D)/L in 1/m: one array (S, P)."""
+    direction = _minus(end, start)
+    total, _, dense, divisor, on = _distances(xyz, start, end, direction)
+    square = _dot(direction, direction)
     length = jnp.sqrt(jnp.where(square > 0, square, 1.0))
-    return (jnp.where(on | (square == 0), 0.0, jnp.log1p(length * (a + b + length) / dense) / length),)
+    return (jnp.where(on | (square == 0), 0.0, jnp.log1p(length * (total + length) * divisor / dense) / length),)
 
 
-def _distances(xyz, start, end):
-    """d, Ri, a, b, D and the mask of points on the conductor, where a, b, D are replaced by 1."""
-    d = tuple(e - s for e, s in zip(end, start))
-    ri = tuple(p - s for p, s in zip(xyz, start))
-    rf = tuple(p - e for p, e in zip(xyz, end))
+def _distances(xyz, start, end, direction):
+    """a + b, a b, two numbers whose ratio is D, and the mask of points on the conductor (where all are 1 or so)."""
+    ri, rf = _minus(xyz, start), _minus(xyz, end)
     aa, bb, dot = _dot(ri, ri), _dot(rf, rf), _dot(ri, rf)
-    cross = _cross(d, ri)
-    cross_square = _dot(cross, cross)
-    touch = _ROUNDING * (_dot(start, start) + _dot(end, end)) * _dot(d, d)  # rounding of the coordinates
+    cross = _cross(direction, ri)
+    area = _dot(cross, cross)
+    touch = _ROUNDING * (_dot(start, start) + _dot(end, end)) * _dot(direction, direction)  # of the coordinates
     beside = dot <= 0
-    on = beside & (cross_square <= touch)
-    a = jnp.sqrt(jnp.where(on, 1.0, aa))
-    b = jnp.sqrt(jnp.where(on, 1.0, bb))
-    product = a * b
-    near = cross_square / jnp.where(beside, product - jnp.where(on, 0.0, dot), 1.0)
-    dense = jnp.where(beside, near, product + jnp.where(beside, 0.0, dot))
-    return d, ri, a, b, jnp.where(on, 1.0, dense), on
+    on = beside & (area <= touch)
+    product = jnp.sqrt(jnp.where(on, 1.0, aa * bb))
+    total = jnp.sqrt(jnp.where(on, 1.0, aa + bb + 2 * product))
+    reach = product + jnp.abs(dot)
+    dense = jnp.where(on, 1.0, jnp.where(beside, area, reach))
+    return total, product, dense, jnp.where(beside, reach, 1.0), on
+
+
+def _minus(u, v):
+    return tuple(a - b for a, b in zip(u, v))
 
 
 def _dot(u, v):

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from designtools.kernels.segment import _cross, _dot, potential_factor
+from designtools.kernels.elementary import arctan2
+from designtools.kernels.segment import _cross, _dot, _minus, potential_factor
 from designtools.kernels.streaming import contract
 from designtools.units import MU_0
 
@@ -23,34 +24,56 @@ _ROUNDING = 8 * 2.2e-16
 def field(points, corners, surface_current, sharing=None):
     """Flux density (P,3) T at points (P,3) m of triangles corners (F,3,3) m with K = surface_current (F,3) A/m.
 
-    With K x n W - sum n (K.l) g in place of K x I, each logarithm carries a vector weight, so faces can share it:
-    sharing = (first (E,), edge_of (3F,)) names one of the 3F sides (face by face, corner i to i+1) for each edge and
-    the edge of each side.
+    K lies in the plane of its face: then K x I = K x n W - sum n (K.l) g, and the faces at an edge share its g.
+    sharing = (first (E,), edge_of (3F,)): for each edge one of the 3F sides (face by face, corner i to i+1), and
+    for each side its edge; None keeps every side apart.
     """
-    normal = unit_normals(corners)
-    following = jnp.roll(corners, -1, axis=1)
-    weight = -jnp.einsum("fc,fk,fik->fic", normal, surface_current, following - corners).reshape(-1, 3)
-    start, end = corners.reshape(-1, 3), following.reshape(-1, 3)
-    if sharing is not None:
-        first, edge_of = sharing
-        start, end = start[first], end[first]
-        weight = jnp.zeros(start.shape).at[edge_of].add(weight)
+    normal, side = _normals_and_sides(corners)
+    weight = -jnp.einsum("fc,fk,fik->fic", normal, surface_current, side)
+    ends, weight = _gather(corners, weight, sharing)
     total = contract(solid_angle, points, _corner_columns(corners), jnp.cross(surface_current, normal))
-    total = total + contract(potential_factor, points, (start, end), weight)
+    total = total + contract(potential_factor, points, ends, weight)
     return MU_0 / (4 * jnp.pi) * total[:, 0]
 
 
-def unit_normals(corners):
-    """Unit normals (F,3) by the right-hand rule of the corner order."""
-    a, b, c = _corner_columns(corners)
-    normal = jnp.cross(b - a, c - a)
-    return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
-
-
-def potential(points, corners, surface_current):
+def potential(points, corners, surface_current, sharing=None):
     """Vector potential (P,3) T·m of the same triangles."""
-    total = contract(inverse_distance, points, _corner_columns(corners), surface_current)
-    return MU_0 / (4 * jnp.pi) * total[:, 0]
+    normal, side = _normals_and_sides(corners)
+    outward = jnp.cross(side, normal[:, None, :])
+    weight = (outward[..., :, None] * surface_current[:, None, None, :]).reshape(*outward.shape[:2], 9)
+    ends, weight = _gather(corners, weight, sharing)
+    total = -contract(_height_angle, points, _corner_columns(corners), surface_current)[:, 0]
+    edge = contract(_edge_reach, points, ends, weight).reshape(-1, 3, 3, 3)
+    return MU_0 / (4 * jnp.pi) * (total + jnp.einsum("pccj->pj", edge))
+
+
+def _gather(corners, weight, sharing):
+    """Start and end of every edge, and the sum of the weights (F,3,n) of its sides (E,n)."""
+    start, end = corners.reshape(-1, 3), jnp.roll(corners, -1, axis=1).reshape(-1, 3)
+    weight = weight.reshape(start.shape[0], -1)
+    if sharing is None:
+        return (start, end), weight
+    first, edge_of = sharing
+    return (start[first], end[first]), jnp.zeros((len(first), weight.shape[1])).at[edge_of].add(weight)
+
+
+def _normals_and_sides(corners):
+    """Unit normals (F,3) by the right-hand rule, and the edge vectors (F,3,3) from corner i to i+1."""
+    side = jnp.roll(corners, -1, axis=1) - corners
+    normal = jnp.cross(side[:, 0], side[:, 1])
+    return normal / jnp.linalg.norm(normal, axis=1, keepdims=True), side
+
+
+def _height_angle(xyz, first, second, third):
+    """h W in m: one array (F, P)."""
+    normal = _unit_normal(first, second, third)
+    return (_dot(_minus(xyz, first), normal) * solid_angle(xyz, first, second, third)[0],)
+
+
+def _edge_reach(xyz, start, end):
+    """(v - r) g, dimensionless: three arrays (E, P)."""
+    log = potential_factor(xyz, start, end)[0]
+    return tuple(component * log for component in _minus(start, xyz))
 
 
 def inverse_distance(xyz, first, second, third):
@@ -78,7 +101,7 @@ def solid_angle(xyz, first, second, third):
     sign = jnp.where(inside, -1.0, 1.0)
     triple = jnp.where(on_edge, 0.0, triple * sign)
     scale = jnp.where(on_edge, 1.0, scale * sign)
-    return (2 * jnp.arctan2(triple, scale),)
+    return (2 * arctan2(triple, scale),)
 
 
 def _corner_columns(corners):
@@ -89,10 +112,6 @@ def _unit_normal(first, second, third):
     twice_area = _cross(_minus(second, first), _minus(third, first))
     size = _safe_sqrt(_dot(twice_area, twice_area))
     return tuple(component / jnp.where(size > 0, size, 1.0) for component in twice_area)
-
-
-def _minus(u, v):
-    return tuple(a - b for a, b in zip(u, v))
 
 
 def _safe_sqrt(square):

@@ -20,9 +20,22 @@ from designtools.units import format as readable
 from designtools.units import read_unit
 
 INK, GRID, SEQUENTIAL = "#1f2933", "#dfe3e8", "Cividis"
-_RDBU = "#053061 #2166ac #4393c3 #92c5de #d1e5f0 #f7f7f7 #fddbc7 #f4a582 #d6604d #b2182b #67001f".split()
+_RDBU = [
+    "#053061",
+    "#2166ac",
+    "#4393c3",
+    "#92c5de",
+    "#d1e5f0",
+    "#f7f7f7",
+    "#fddbc7",
+    "#f4a582",
+    "#d6604d",
+    "#b2182b",
+    "#67001f",
+]
 _SIGNED = [[0, "#08519c"], [0.5, "#9aa5b1"], [1, "#a50f15"]]  # for lines, which must not fade into the paper
 DIVERGING = [[i / 10, colour] for i, colour in enumerate(_RDBU)]  # ColorBrewer's RdBu: blue is negative
+REVERSE = "#882255"  # blocks that carry current the other way
 LINE_POINTS = 60_000  # most points that the three-dimensional view draws per kind of line
 RASTER = 400  # most cells along one side of a map
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -40,8 +53,8 @@ def scale_for(values, unit: str) -> tuple[float, str]:
     if not peak:
         return 1.0, "" if unit == "1" else unit
     chosen = readable(peak, unit).partition(" ")[2]
-    if chosen == "m" and peak < 10:
-        chosen = "mm"  # workshop drawings count in mm
+    if chosen == "m" and peak < 2.5:
+        chosen = "mm"  # workshop drawings count in mm, rooms in m
     if not chosen or chosen == unit:
         return 1.0, chosen
     return 1.0 / float(read_unit(chosen)[0]), chosen
@@ -62,7 +75,10 @@ def packed(values) -> dict[str, Any]:
     values = np.asarray(values)
     kind = np.int32 if np.issubdtype(values.dtype, np.integer) else np.float32
     values = np.ascontiguousarray(values, kind)
-    record = {"dtype": "i4" if kind is np.int32 else "f4", "bdata": base64.b64encode(values.tobytes()).decode()}
+    record = {
+        "dtype": "i4" if kind is np.int32 else "f4",
+        "bdata": base64.b64encode(values.tobytes()).decode(),
+    }
     return record if values.ndim == 1 else record | {"shape": ",".join(map(str, values.shape))}
 
 
@@ -81,10 +97,12 @@ def plane_map(record: PlaneMap) -> dict:
         "customdata": packed((values * factor).T), "zsmooth": "best", "hoverongaps": False,
         "hovertemplate": f"%{{x:.4g}}, %{{y:.4g}} {length_unit}<br>%{{customdata:.4g}} {_safe(unit)}<extra></extra>",
         "colorscale": colour["scale"], "zmin": colour["low"], "zmax": colour["high"],
-        "colorbar": {"title": {"text": _label(record.label, unit), "side": "right"}, "thickness": 14, **ticks},
+        "colorbar": {"title": {"text": _label(record.label, "" if ticks else unit), "side": "right"}, "thickness": 14, **ticks},
     }  # fmt: skip
     lines = [
-        trace for i, level in enumerate(record.levels) for trace in _contour(record, level, x, y, values, length, i)
+        trace
+        for i, level in enumerate(record.levels)
+        for trace in _contour(record, level, x, y, values, length, i)
     ]
     outlines = [_outline(points, length) for points in record.outlines]
     layout = _layout(_label(record.x_label, length_unit), _label(record.y_label, length_unit))
@@ -123,7 +141,10 @@ def _contour(record, level, x, y, values, length, index) -> list[dict]:
     if not lines:
         return []
     points, name = _joined(lines), _safe(readable(float(level), record.unit))
-    casing = _trace(points, name, {"color": "#ffffff", "width": 4}) | {"hoverinfo": "skip", "showlegend": False}
+    casing = _trace(points, name, {"color": "#ffffff", "width": 4}) | {
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
     line = _trace(points, name, {"color": "#000000", "width": 1.8, "dash": DASHES[index % 4]})
     return [casing, line | {"hoverinfo": "name", "showlegend": True}]
 
@@ -176,7 +197,10 @@ def histogram(record: Histogram) -> dict:
     data = []
     for i, (name, counts) in enumerate(record.counts.items()):
         points = np.column_stack([np.repeat(edges, 2), np.concatenate([[0], np.repeat(counts, 2), [0]])])
-        data.append(_trace(points, _safe(name), _style(i)) | {"fill": "tozeroy", "fillcolor": _faint(bodies.colour_of(i))})
+        data.append(
+            _trace(points, _safe(name), _style(i))
+            | {"fill": "tozeroy", "fillcolor": _faint(bodies.colour_of(i))}
+        )
     return {"data": data, "layout": _layout(_label(record.label, unit), "count")}
 
 
@@ -197,7 +221,8 @@ def surface_map(record: SurfaceMap) -> dict:
         "intensity": packed(intensity * factor),
         "intensitymode": "cell" if len(intensity) == len(record.faces) else "vertex",
         "colorscale": DIVERGING if record.diverging else SEQUENTIAL,
-        "lighting": {"ambient": 0.9, "diffuse": 0.2, "specular": 0.05}, "flatshading": False,
+        "lighting": {"ambient": 0.9, "diffuse": 0.2, "specular": 0.05},
+        "flatshading": False,
         "colorbar": {"title": {"text": _label(record.label, unit), "side": "right"}, "thickness": 14},
     }
     mesh |= {"cmin": -high, "cmax": high} if record.diverging else {}
@@ -224,7 +249,9 @@ def _rasterised(record: SurfaceMap) -> PlaneMap:
         found = triangles.get_trifinder()(*grid)
         values = np.where(found >= 0, intensity[origin][found], np.nan)
     else:
-        values = LinearTriInterpolator(triangles, intensity[faces[origin]].ravel()[first])(*grid).filled(np.nan)
+        values = LinearTriInterpolator(triangles, intensity[faces[origin]].ravel()[first])(*grid).filled(
+            np.nan
+        )
     return PlaneMap(
         record.title, x, y, values, record.unit, record.x_label, record.y_label,
         label=record.label, diverging=record.diverging, caption=record.caption,
@@ -279,11 +306,16 @@ def scene(result) -> dict | None:
     """Windings and sources, formers, regions and field planes in one interactive view; None if there is nothing."""
     traces = [*_winding_traces(result), *_source_traces(result)]
     traces += [_former_trace(name, former) for name, former in result.formers.items()]
+    traces += [_sheet_trace(name, sheet) for name, sheet in result.sheets.items()]
     traces += [_ball_trace(record) for record in result.plots.values() if isinstance(record, Ball)]
-    traces += [_plane_trace(r) for r in result.plots.values() if isinstance(r, PlaneMap) and r.origin is not None]
+    traces += [
+        _plane_trace(r) for r in result.plots.values() if isinstance(r, PlaneMap) and r.origin is not None
+    ]
     if not traces:
         return None
-    layout = _space("mm") | {"legend": {"itemsizing": "constant", "x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,.85)"}}
+    layout = _space("mm") | {
+        "legend": {"itemsizing": "constant", "x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,.85)"}
+    }
     return {"data": traces, "layout": layout}
 
 
@@ -326,14 +358,18 @@ def _source_traces(result) -> list[dict]:
 
 
 def _filament_traces(filaments, colour: str) -> list[dict]:
-    return [_line3d(_joined(bodies.chains(filaments), LINE_POINTS), "filaments", {"color": colour, "width": 3})]
+    return [
+        _line3d(_joined(bodies.chains(filaments), LINE_POINTS), "filaments", {"color": colour, "width": 3})
+    ]
 
 
 def _loop_traces(loops, colour: str) -> list[dict]:
     """Circles coloured by their current."""
     angle = np.linspace(0, 2 * np.pi, 49)
     rings, currents = [], []
-    for centre, normal, radius, current in zip(*map(np.asarray, (loops.centre, loops.normal, loops.radius, loops.current))):
+    for centre, normal, radius, current in zip(
+        *map(np.asarray, (loops.centre, loops.normal, loops.radius, loops.current))
+    ):
         across = np.cross(normal, np.eye(3)[np.argmin(np.abs(normal))])
         across /= np.linalg.norm(across)
         up = np.cross(normal / np.linalg.norm(normal), across)
@@ -346,17 +382,19 @@ def _loop_traces(loops, colour: str) -> list[dict]:
         "color": packed(values), "colorscale": _SIGNED, "cmin": -high, "cmax": high, "width": 6,
         "colorbar": {"title": {"text": f"current ({unit})", "side": "right"}, "thickness": 14, "len": 0.7},
     }  # fmt: skip
-    return [_line3d(_joined(rings), f"loops ({len(rings)})", line) | {"text": [f"{v:.4g} {unit}" for v in values]}]
+    return [
+        _line3d(_joined(rings), f"loops ({len(rings)})", line) | {"text": [f"{v:.4g} {unit}" for v in values]}
+    ]
 
 
 def _block_traces(blocks, colour: str) -> list[dict]:
     """Rings, forward and reverse current apart."""
     density = np.atleast_1d(np.asarray(blocks.current_density, float))
     traces = []
-    for sign, name, shade in ((1, "blocks, forward", colour), (-1, "blocks, reverse", "#d55e00")):
+    for sign, name, shade in ((1, "blocks, forward", colour), (-1, "blocks, reverse", REVERSE)):
         meshes = [_revolved(row) for row, j in zip(bodies.block_rings(blocks), density) if np.sign(j) == sign]
         if meshes:
-            traces.append(_merged(meshes, name, shade, 0.9))
+            traces.append(_merged(meshes, name, shade, 0.5))
     return traces
 
 
@@ -381,14 +419,24 @@ def _magnet_traces(magnets, colour: str) -> list[dict]:
     return [_merged([(box, faces) for box in corners], f"magnets ({len(corners)})", colour, 0.85)]
 
 
-_SOURCES = {"Filaments": _filament_traces, "Loops": _loop_traces, "Blocks": _block_traces, "Magnets": _magnet_traces}
+_SOURCES = {
+    "Filaments": _filament_traces,
+    "Loops": _loop_traces,
+    "Blocks": _block_traces,
+    "Magnets": _magnet_traces,
+}
 
 
 def _merged(meshes, name: str, colour: str, opacity: float) -> dict:
     starts = np.cumsum([0, *(len(points) for points, _ in meshes)])
     points = np.concatenate([points for points, _ in meshes]) * 1e3
     faces = np.concatenate([faces + start for (_, faces), start in zip(meshes, starts)])
-    return _mesh(points, faces) | {"color": colour, "opacity": opacity, "name": _safe(name), "showlegend": True}
+    return _mesh(points, faces) | {
+        "color": colour,
+        "opacity": opacity,
+        "name": _safe(name),
+        "showlegend": True,
+    }
 
 
 def _former_trace(name: str, former) -> dict:
@@ -397,12 +445,37 @@ def _former_trace(name: str, former) -> dict:
     return _mesh(mesh.vertices * 1e3, mesh.faces) | style | {"hoverinfo": "skip"}
 
 
+def _sheet_trace(name: str, sheet) -> dict:
+    """The stream function before winding; switched on in the legend."""
+    stream = np.asarray(sheet.stream, float)
+    high = float(np.abs(stream).max()) or 1.0
+    style = {
+        "intensity": packed(stream),
+        "colorscale": DIVERGING,
+        "cmin": -high,
+        "cmax": high,
+        "showscale": False,
+    }
+    style |= {
+        "name": _safe(f"stream function {name}"),
+        "showlegend": True,
+        "visible": "legendonly",
+        "hoverinfo": "name",
+    }
+    return _mesh(np.asarray(sheet.vertices) * 1e3, sheet.faces) | style | {"flatshading": False}
+
+
 def _ball_trace(ball: Ball) -> dict:
     u, v = np.meshgrid(np.linspace(0, 2 * np.pi, 37), np.linspace(0, np.pi, 19), indexing="ij")
     unit = np.stack([np.cos(u) * np.sin(v), np.sin(u) * np.sin(v), np.cos(v)])
     points = np.asarray(ball.centre)[:, None, None] + np.reshape(ball.radius, (-1, 1, 1)) * unit
     shade = [[0, "#56b4e9"], [1, "#56b4e9"]]
-    return _surface(points) | {"colorscale": shade, "showscale": False, "opacity": 0.35, "name": _safe(ball.title)}
+    return _surface(points) | {
+        "colorscale": shade,
+        "showscale": False,
+        "opacity": 0.35,
+        "name": _safe(ball.title),
+    }
 
 
 def _plane_trace(record: PlaneMap) -> dict:
@@ -410,17 +483,33 @@ def _plane_trace(record: PlaneMap) -> dict:
     x, y = np.asarray(record.x)[:: step[0]], np.asarray(record.y)[:: step[1]]
     values = np.asarray(record.values, float)[:: step[0], :: step[1]]
     across, up = (np.asarray(d, float)[:, None, None] for d in (record.x_direction, record.y_direction))
-    points = np.asarray(record.origin, float)[:, None, None] + across * x[None, :, None] + up * y[None, None, :]
+    points = (
+        np.asarray(record.origin, float)[:, None, None] + across * x[None, :, None] + up * y[None, None, :]
+    )
     colour, *_ = _colouring(record, values)
     style = {"surfacecolor": packed(colour["z"]), "colorscale": colour["scale"]}
-    style |= {"cmin": colour["low"], "cmax": colour["high"], "showscale": False, "visible": "legendonly", "opacity": 0.9}
+    style |= {
+        "cmin": colour["low"],
+        "cmax": colour["high"],
+        "showscale": False,
+        "visible": "legendonly",
+        "opacity": 0.9,
+    }
     return _surface(points) | style | {"name": _safe(record.title)}
 
 
 def _surface(points) -> dict:
     x, y, z = (packed(part * 1e3) for part in points)
     lighting = {"ambient": 0.8, "diffuse": 0.4, "specular": 0.05}
-    return {"type": "surface", "x": x, "y": y, "z": z, "showlegend": True, "hoverinfo": "name", "lighting": lighting}
+    return {
+        "type": "surface",
+        "x": x,
+        "y": y,
+        "z": z,
+        "showlegend": True,
+        "hoverinfo": "name",
+        "lighting": lighting,
+    }
 
 
 def _mesh(points, faces) -> dict:
@@ -450,7 +539,13 @@ def _joined(polylines, limit: int | None = None) -> np.ndarray:
 
 
 def _layout(x_title: str, y_title: str) -> dict:
-    axis = {"gridcolor": GRID, "zerolinecolor": "#b8c1cc", "linecolor": "#9aa5b1", "ticks": "outside", "automargin": True}
+    axis = {
+        "gridcolor": GRID,
+        "zerolinecolor": "#b8c1cc",
+        "linecolor": "#9aa5b1",
+        "ticks": "outside",
+        "automargin": True,
+    }
     axis |= {"tickcolor": "#9aa5b1", "title": {"standoff": 10}}
     return {
         "xaxis": axis | {"title": {"text": x_title, "standoff": 10}},
@@ -472,4 +567,7 @@ def _space(unit: str) -> dict:
     axis = {"backgroundcolor": "#ffffff", "gridcolor": GRID, "zerolinecolor": "#b8c1cc", "showspikes": False}
     axes = {f"{c}axis": axis | {"title": {"text": f"{c} ({unit})"}} for c in "xyz"}
     eye = {"eye": {"x": 1.6, "y": -1.5, "z": 0.8}}
-    return _paper() | {"scene": {**axes, "aspectmode": "data", "camera": eye}, "margin": {"l": 0, "r": 0, "t": 0, "b": 0}}
+    return _paper() | {
+        "scene": {**axes, "aspectmode": "data", "camera": eye},
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+    }

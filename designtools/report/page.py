@@ -13,7 +13,7 @@ from typing import Any
 
 from designtools.export import bodies
 from designtools.report import figures as draw
-from designtools.result import MET, NOT_EVALUATED, Ball, Figure, Table, plain
+from designtools.result import MET, NOT_EVALUATED, Ball, Figure, Table, plain, unit_of
 from designtools.spec.figures import FIGURES
 from designtools.units import format as readable
 
@@ -35,11 +35,14 @@ def render(result) -> str:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    engine = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined)
+    engine = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
+    )
     scripts = [get_plotlyjs(), (HERE / "page.js").read_text(encoding="utf-8")]
     plots = _plots(result)
     return engine.get_template("template.html.j2").render(
         result=result,
+        axes=[_axis(result.frame.get(name, "z")) for name in ("b0_axis", "bore_axis")],
         tone=TONES.get(result.status, "muted"),
         policy=_policy(scripts),
         scripts=[Markup(script) for script in scripts],
@@ -73,6 +76,10 @@ def _script_json(value: Any) -> str:
 # ---- figures and requirements -----------------------------------------------------------------------
 
 
+def _axis(axis) -> str:
+    return axis if isinstance(axis, str) else f"({', '.join(f'{part:g}' for part in axis)})"
+
+
 def _words(name: str) -> str:
     return str(name).replace("_", " ")
 
@@ -83,23 +90,29 @@ def _figure_row(name: str, figure: Figure) -> dict:
         "name": _words(name),
         "meaning": FIGURES[name][1] if name in FIGURES else "",
         "value": readable(figure.value, figure.unit) if number else "not evaluated",
-        "uncertainty": "" if figure.uncertainty is None else f"± {readable(figure.uncertainty, figure.unit, 2)}",
+        "uncertainty": ""
+        if figure.uncertainty is None
+        else f"± {readable(figure.uncertainty, figure.unit, 2)}",
         "method": figure.method,
     }
 
 
 def _requirement_row(row: Mapping[str, Any], figures: Mapping[str, Figure]) -> dict:
-    unit = figures[row["quantity"]].unit if row["quantity"] in figures else "1"
+    unit = unit_of(row["quantity"], figures)
     margin = row["margin"]
     return {
         "name": _words(row["quantity"]),
-        "limit": f"{_OPS.get(row['op'], row['op'])} {readable(row['limit'], unit)}",
-        "value": "–" if row["value"] is None else readable(row["value"], unit),
-        "margin": "–" if margin is None else f"{100 * margin:+.1f} %",
+        "limit": f"{_OPS.get(row['op'], row['op'])} {readable(row['limit'], unit, 5)}",
+        "value": "–" if row["value"] is None else readable(row["value"], unit, 5),
+        "margin": "–" if margin is None else _percent(margin),
         "bar": 0.0 if margin is None else max(-50.0, min(50.0, 50 * margin)),
         "status": row["status"],
         "tone": MARKS.get(row["status"], "bad"),
     }
+
+
+def _percent(margin: float) -> str:
+    return f"{100 * margin:+.1f} %" if abs(margin) >= 0.005 else f"{100 * margin:+.2g} %"
 
 
 _OPS = {"<=": "≤", ">=": "≥"}
@@ -119,7 +132,12 @@ def _facts(result) -> list[tuple[str, str]]:
     for winding in result.windings:
         section = f"{readable(winding.width, 'm')} × {readable(winding.thickness, 'm')}"
         tracks = f"{len(winding.tracks)} track{'s' if len(winding.tracks) > 1 else ''}"
-        facts.append((winding.name, f"{tracks}, {readable(winding.length, 'm')} of {section} conductor, {readable(winding.current, 'A')}"))
+        facts.append(
+            (
+                winding.name,
+                f"{tracks}, {readable(winding.length, 'm')} of {section} conductor, {readable(winding.current, 'A')}",
+            )
+        )
     facts += [(type(leaf).__name__, _size(leaf)) for leaf in bodies.bare_sources(result)]
     return facts
 
@@ -131,7 +149,9 @@ def _size(leaf) -> str:
 
     first = getattr(leaf, dataclasses.fields(leaf)[0].name)
     count = len(np.atleast_2d(first)) if np.ndim(first) > 1 else np.size(first)
-    return "homogeneous" if type(leaf).__name__ == "Uniform" else f"{count} element{'s' if count != 1 else ''}"
+    return (
+        "homogeneous" if type(leaf).__name__ == "Uniform" else f"{count} element{'s' if count != 1 else ''}"
+    )
 
 
 # ---- plots ------------------------------------------------------------------------------------------
@@ -140,12 +160,17 @@ def _size(leaf) -> str:
 def _plots(result) -> dict[str, list[dict]]:
     """Groups of plots: the view in space, the flat patterns, and what the recipe prepared."""
     space = draw.scene(result)
-    groups = {"space": [_plot("space", "Design in three dimensions", "", space, "tall")] if space else [], "pattern": []}
+    groups = {
+        "space": [_plot("space", "Design in three dimensions", "", space, "tall")] if space else [],
+        "pattern": [],
+    }
     for index, winding in enumerate(result.windings):
         figure = draw.pattern(winding, result.formers, bodies.colour_of(index))
         if figure:
             title = f"Winding pattern: {winding.name}"
-            groups["pattern"].append(_plot(f"pattern-{index}", title, "Unrolled, true to length, as in the DXF.", figure, "flat"))
+            groups["pattern"].append(
+                _plot(f"pattern-{index}", title, "Unrolled, true to length, as in the DXF.", figure, "flat")
+            )
     groups["results"] = [
         _plot(f"plot-{index}", record.title, record.caption, draw.drawn(record))
         for index, record in enumerate(result.plots.values())

@@ -32,12 +32,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Cones:
-    """|matrix (f,k,n) @ x + offset (f,k)| <= radius (f,)."""
+    """|matrix (f,k,n) @ x + offset (f,k)| <= radius (f,), in the norm of the `order` (f,) 2 or 1 along k."""
 
     matrix: np.ndarray
     offset: np.ndarray
     radius: np.ndarray
     limit: np.ndarray
+    order: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -164,14 +165,18 @@ def _violated_rows(s: Standard, y: np.ndarray, violation: np.ndarray) -> np.ndar
 
 
 def _new_cuts(cones: Cones, scale: np.ndarray, y: np.ndarray, violation: np.ndarray) -> Rows:
-    """For each cone that y leaves, the half space touching it where y leaves: g.(A y + d) <= u, g = v/|v|."""
+    """For each cone that y leaves, the half space touching it where y leaves: g.(A y + d) <= u.
+
+    g is the gradient of the norm: v/|v|, or the signs of v for the norm of order 1.
+    """
     vector = cones.matrix @ y + cones.offset
-    size = np.linalg.norm(vector, axis=1)
+    euclidean = cones.order == 2
+    size = np.where(euclidean, np.linalg.norm(vector, axis=1), np.abs(vector).sum(axis=1))
     give = violation[cones.limit] * scale[cones.limit]
     excess = (size - cones.radius - give) / np.maximum(cones.radius + give, 1e-300)
     hit = np.flatnonzero(excess > CONE_TOLERANCE)
     hit = hit[np.argsort(-excess[hit])][:MOST_NEW_ROWS]
-    g = vector[hit] / size[hit, None]
+    g = np.where(euclidean[hit, None], vector[hit] / size[hit, None], np.sign(vector[hit]))
     matrix = np.einsum("fk,fkn->fn", g, cones.matrix[hit])
     upper = cones.radius[hit] - np.einsum("fk,fk->f", g, cones.offset[hit])
     return Rows(matrix, np.full(len(hit), -np.inf), upper, cones.limit[hit])
@@ -304,13 +309,16 @@ def _row_constraints(s: Standard, x, slack):
 
 
 def _cone_constraints(cp, s: Standard, x, slack):
-    cones = s.cones
-    if not len(cones.radius):
-        return []
-    f, k, n = cones.matrix.shape
-    unit = s.scale[cones.limit]
-    vector = cp.reshape((cones.matrix / unit[:, None, None]).reshape(f * k, n) @ x, (f, k), order="C") + cones.offset / unit[:, None]
-    return [cp.SOC(cones.radius / unit + _times(np.ones(f), slack, cones.limit), vector, axis=1)]
+    constraints = []
+    for order in np.unique(s.cones.order):
+        on = np.flatnonzero(s.cones.order == order)
+        matrix, offset, limit = s.cones.matrix[on], s.cones.offset[on], s.cones.limit[on]
+        f, k, n = matrix.shape
+        unit = s.scale[limit]
+        vector = cp.reshape((matrix / unit[:, None, None]).reshape(f * k, n) @ x, (f, k), order="C") + offset / unit[:, None]
+        radius = s.cones.radius[on] / unit + _times(np.ones(f), slack, limit)
+        constraints.append(cp.SOC(radius, vector, axis=1) if order == 2 else cp.norm1(vector, axis=1) <= radius)
+    return constraints
 
 
 def _times(give, slack, limit):

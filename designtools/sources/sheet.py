@@ -40,7 +40,7 @@ class Sheet:
     def potential(self, points):
         """Vector potential (P,3) T·m at points (P,3) m."""
         corners = jnp.asarray(self.vertices)[self.faces]
-        return triangle.potential(jnp.asarray(points), corners, self.surface_current())
+        return triangle.potential(jnp.asarray(points), corners, self.surface_current(), shared_edges(self.faces))
 
     def surface_current(self):
         """K (F,3) A/m, constant on each face: sum over its corners of psi times the opposite edge / (2 area)."""

@@ -51,7 +51,9 @@ def _operators(vertices, faces):
     k = [current_operator(vertices, faces)[axis::3] for axis in range(3)]
     scaled = lambda weight, matrix: sparse.diags_array(weight) @ matrix
     crossed = [scaled(normal[:, (c + 2) % 3], k[(c + 1) % 3]) - scaled(normal[:, (c + 1) % 3], k[(c + 2) % 3]) for c in range(3)]
-    edges, edge_of = shared_edges(faces)
+    first, edge_of = shared_edges(faces)
+    edges = np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2)[first]
+    edge_of = edge_of.reshape(-1, 3)
     along = np.roll(corners, -1, axis=1) - corners
     steps = []
     for axis in range(3):

@@ -1,0 +1,1 @@
+"""Wires from stream functions: level lines, spacing, joining, solids and grooves."""

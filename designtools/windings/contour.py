@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import contourpy
 import numpy as np
-from scipy.interpolate import CloughTocher2DInterpolator, RectBivariateSpline
+from scipy.interpolate import CloughTocher2DInterpolator, CubicSpline, RectBivariateSpline
 
 from designtools.windings.winding import Track
 
@@ -30,15 +30,21 @@ def levels(stream, turns: int | None = None, *, current: float | None = None, ri
     above = np.asarray(stream, float) - rim
     largest = np.abs(above).max()
     if (turns is None) == (current is None):
-        raise ValueError(f"levels need either turns or current, got turns={turns} and current={current}; give one")
+        raise ValueError(
+            f"levels need either turns or current, got turns={turns} and current={current}; give one"
+        )
     if current is None:
         if turns < 1 or turns != int(turns):
             raise ValueError(f"turns must be a whole number of at least 1, got {turns}; try 10")
         if largest == 0:
-            raise ValueError("the stream function must vary, got the rim's value everywhere; design one first")
+            raise ValueError(
+                "the stream function must vary, got the rim's value everywhere; design one first"
+            )
         current = largest / turns
     if not current > 0:
-        raise ValueError(f"current must be positive, got {current} A; the sign belongs in the stream function")
+        raise ValueError(
+            f"current must be positive, got {current} A; the sign belongs in the stream function"
+        )
     count = lambda reach: max(0, int(np.floor(reach / current + 0.5 - 1e-9)))
     steps = np.arange(-count(-above.min()), count(above.max()))
     return rim + (steps + 0.5) * current, float(current)
@@ -51,11 +57,13 @@ def rim_value(mesh, stream) -> float:
     return float(np.mean(np.asarray(stream, float)[mesh.boundaries[0]]))
 
 
-def contours(former, mesh, stream, values, *, chord_error: float | None = None, shortest: float = 0.0) -> tuple[Track, ...]:
+def contours(
+    former, mesh, stream, values, *, chord_error: float | None = None, shortest: float = 0.0
+) -> tuple[Track, ...]:
     """Closed tracks along stream = value, for each of values (K,) A, in their order.
 
-    `stream` (V,) A at the vertices of `mesh`; between them psi is a bicubic spline (mesh on a grid in u, v) or
-    that spline through a C1 Clough-Tocher surface (any other mesh).  Positive current along a track is the
+    `stream` (V,) A at the vertices of `mesh`; between them psi is a bicubic spline (mesh on a grid or in rows in
+    u, v) or that spline through a C1 Clough-Tocher surface (any other mesh).  Positive current along a track is the
     direction of K = grad(psi) x n.  Points lie on the former itself, closer where the line bends, so that no
     chord leaves the line by more than about `chord_error` m (default: 1e-3 of the former's half width) and no
     track has fewer than 48 pieces.  Level lines shorter than `shortest` m are left out.  Mirror symmetry of
@@ -113,14 +121,22 @@ def stream_surface(former, mesh, stream) -> StreamSurface:
     """The smooth psi(u, v) of vertex values `stream` (V,) A on `mesh`; ValueError where shapes disagree."""
     stream = np.asarray(stream, float)
     if stream.shape != (len(mesh.uv),):
-        raise ValueError(f"stream must have one value for each of {len(mesh.uv)} vertices, got shape {stream.shape}; use the mesh it was designed on")
+        raise ValueError(
+            f"stream must have one value for each of {len(mesh.uv)} vertices, got shape {stream.shape}; use the mesh it was designed on"
+        )
     if not np.all(np.isfinite(stream)):
         raise ValueError("stream must be finite, got NaN or infinity; check the solver's status")
     if former.periodic[1]:
-        raise ValueError("contours need a former that is open or ends in poles along v, got one periodic in v; swap u and v")
+        raise ValueError(
+            "contours need a former that is open or ends in poles along v, got one periodic in v; swap u and v"
+        )
     (u_low, u_high), _ = former.span
     period = u_high - u_low if former.periodic[0] else None
-    u, v, grid = _as_grid(mesh.uv, stream, period) or _resampled(former, mesh, stream, period)
+    u, v, grid = (
+        _as_grid(mesh.uv, stream, period)
+        or _as_rows(mesh.uv, stream, period)
+        or _resampled(former, mesh, stream, period)
+    )
     pad = 0 if period is None else 24  # a cubic spline forgets its ends by a factor 0.27 per knot
     around = np.arange(-pad, len(u) + pad)
     wide = u[around % len(u)] + (period or 0) * (around // len(u))
@@ -166,13 +182,42 @@ def _as_grid(uv, stream, period):
     """(u, v, values) when the vertices are a full grid in (u, v), else None."""
     key = np.round(uv / np.ptp(uv, axis=0), 9)
     (u_key, iu), (v_key, iv) = (np.unique(key[:, k], return_inverse=True) for k in (0, 1))
-    if len(u_key) * len(v_key) != len(uv) or len(np.unique(iu * len(v_key) + iv)) != len(uv) or min(len(u_key), len(v_key)) < 4:
+    if (
+        len(u_key) * len(v_key) != len(uv)
+        or len(np.unique(iu * len(v_key) + iv)) != len(uv)
+        or min(len(u_key), len(v_key)) < 4
+    ):
         return None
     u, v, grid = np.zeros(len(u_key)), np.zeros(len(v_key)), np.zeros((len(u_key), len(v_key)))
     u[iu], v[iv], grid[iu, iv] = uv[:, 0], uv[:, 1], stream
     if period is not None and np.isclose(u[-1] - u[0], period):  # a seam stored twice
         u, grid = u[:-1], grid[:-1]
     return u, v, grid
+
+
+def _as_rows(uv, stream, period):
+    """(u, v, values) at half steps when the vertices stand in rows of equal v, n to the period of u, else None.
+
+    Rows may be shifted against one another; a periodic cubic spline along each row gives the values between.
+    """
+    if period is None:
+        return None
+    v, row = np.unique(np.round(uv[:, 1] / np.ptp(uv[:, 1]), 9), return_inverse=True)
+    n = len(uv) // len(v)
+    order = np.lexsort((uv[:, 0], row))
+    if len(v) < 4 or n < 4 or not np.array_equal(row[order], np.repeat(np.arange(len(v)), n)):
+        return None
+    u, level = uv[order, 0].reshape(-1, n), uv[order, 1].reshape(-1, n)[:, 0]
+    if not np.allclose(np.diff(u, axis=1), period / n, rtol=0, atol=1e-9 * period):
+        return None
+    psi = stream[order].reshape(-1, n)
+    common = period * np.arange(2 * n) / (2 * n)
+    along = lambda at, f: CubicSpline(np.append(at, at[0] + period), np.append(f, f[0]), bc_type="periodic")
+    return (
+        common,
+        level,
+        np.stack([along(at, f)(at[0] + np.mod(common - at[0], period)) for at, f in zip(u, psi)], axis=1),
+    )
 
 
 def _resampled(former, mesh, stream, period):
@@ -191,7 +236,9 @@ def _resampled(former, mesh, stream, period):
     inside = np.clip(at, sites.min(0), sites.max(0))
     grid = psi(inside)
     if not np.all(np.isfinite(grid)):
-        raise ValueError(f"the mesh must cover the former's whole parameter rectangle, got {np.isnan(grid).mean():.1%} of it uncovered; mesh the former itself")
+        raise ValueError(
+            f"the mesh must cover the former's whole parameter rectangle, got {np.isnan(grid).mean():.1%} of it uncovered; mesh the former itself"
+        )
     return u, v, grid
 
 
@@ -201,7 +248,9 @@ def _level_lines(surface, value) -> list:
     grid = surface.spline(u, v)
     pieces = contourpy.contour_generator(u, v, grid.T).lines(value)
     closed = [p for p in pieces if np.array_equal(p[0], p[-1])]
-    lines = closed + _stitched([p for p in pieces if not np.array_equal(p[0], p[-1])], u, surface.period, value)
+    lines = closed + _stitched(
+        [p for p in pieces if not np.array_equal(p[0], p[-1])], u, surface.period, value
+    )
     lines = [line for line in lines if len(line) > 3]
     return [_directed(surface, surface.onto(line, value), value) for line in lines]
 
@@ -228,7 +277,12 @@ def _stitched(pieces, u, period, value) -> list:
 def _closes(line, period) -> bool:
     step = line[-1] - line[0]
     turns = 0 if period is None else step[0] / period
-    return len(line) > 2 and abs(step[1]) < 1e-12 and abs(turns - np.rint(turns)) < 1e-9 and (abs(step[0]) < 1e-12 or abs(turns) > 0.5)
+    return (
+        len(line) > 2
+        and abs(step[1]) < 1e-12
+        and abs(turns - np.rint(turns)) < 1e-9
+        and (abs(step[0]) < 1e-12 or abs(turns) > 0.5)
+    )
 
 
 def _prolonged(line, pieces, u, period, value):

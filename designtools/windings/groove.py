@@ -16,7 +16,9 @@ class GrooveError(ValueError):
     """The grooves cannot be cut as asked; the sentence says why."""
 
 
-def grooved_former(former, tracks, width: float, depth: float, wall: float, *, chord_error: float | None = None) -> trimesh.Trimesh:
+def grooved_former(
+    former, tracks, width: float, depth: float, wall: float, *, chord_error: float | None = None
+) -> trimesh.Trimesh:
     """The former as a watertight body (m) with a groove `width` x `depth` m under every turn and jog.
 
     A conductor `depth` thick lies flush: the grooves reach from depth/2 below the former's surface, where the
@@ -57,7 +59,9 @@ def _wall(former, inside, outside, chord_error):
     """The former as a body between two offsets along its normal, m; a tube where u is periodic, else a plate."""
     (u0, u1), (v0, v1) = former.span
     middle = (v0 + v1) / 2
-    quarter = chord_pieces(former, np.array([u0, middle]), np.array([0.75 * u0 + 0.25 * u1, middle]), chord_error)
+    quarter = chord_pieces(
+        former, np.array([u0, middle]), np.array([0.75 * u0 + 0.25 * u1, middle]), chord_error
+    )
     n_u = 4 * max(2, quarter)
     n_v = chord_pieces(former, np.array([u0, v0]), np.array([u0, v1]), chord_error)
     around = former.periodic[0]
@@ -74,9 +78,12 @@ def _shell_body(shells, n_u, n_v, around):
     outer = np.concatenate([grid, grid[:1]]) if around else grid
     inner = outer + n_u * n_v
     faces = [_patch(outer), _patch(inner[::-1])]
-    faces += [_patch(np.stack([inner[:, 0], outer[:, 0]], 1)), _patch(np.stack([outer[:, -1], inner[:, -1]], 1))]
+    faces += [
+        _patch(np.stack([inner[:, 0], outer[:, 0]], 1)),
+        _patch(np.stack([outer[:, -1], inner[:, -1]], 1)),
+    ]
     if not around:
-        faces += [_patch(np.stack([outer[0], inner[0]])), _patch(np.stack([inner[-1], outer[-1]]))]
+        faces += [_patch(np.stack([inner[0], outer[0]])), _patch(np.stack([outer[-1], inner[-1]]))]
     mesh = trimesh.Trimesh(np.concatenate(shells), np.concatenate(faces), process=False)
     if mesh.volume < 0:
         mesh.invert()
@@ -94,9 +101,13 @@ def _refuse_closed_bore(uv, shells):
     outer, inner = (s.reshape(*uv.shape[:2], 3) for s in shells)
     step = [np.einsum("ijk,ijk->ij", np.diff(outer, axis=0), np.diff(s, axis=0)) for s in (outer, inner)]
     if step[0].min() <= 1e-18:
-        raise GrooveError("a grooved former must have open rims, got one that ends in a pole; cut it open first")
+        raise GrooveError(
+            "a grooved former must have open rims, got one that ends in a pole; cut it open first"
+        )
     if step[1].min() <= 0:
-        raise GrooveError("wall and depth must leave a bore, but the inner surface turns over; try a thinner wall")
+        raise GrooveError(
+            "wall and depth must leave a bore, but the inner surface turns over; try a thinner wall"
+        )
 
 
 def _solid(mesh):
@@ -104,10 +115,14 @@ def _solid(mesh):
         manifold3d.Mesh64(np.ascontiguousarray(mesh.vertices), np.ascontiguousarray(mesh.faces, np.uint64))
     )
     if solid.status() != manifold3d.Error.NoError:
-        raise GrooveError(f"the groove tool must be a closed solid, got {solid.status()}; try a narrower groove")
+        raise GrooveError(
+            f"the groove tool must be a closed solid, got {solid.status()}; try a narrower groove"
+        )
     return solid
 
 
 def _mesh(solid) -> trimesh.Trimesh:
     raw = solid.to_mesh64()
-    return trimesh.Trimesh(np.asarray(raw.vert_properties)[:, :3], np.asarray(raw.tri_verts, np.int64), process=False)
+    return trimesh.Trimesh(
+        np.asarray(raw.vert_properties)[:, :3], np.asarray(raw.tri_verts, np.int64), process=False
+    )

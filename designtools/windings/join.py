@@ -13,6 +13,7 @@ Steps of lift: 0 turns and jogs, 1 returns, 2 trunk out, 3 trunk back.  Every tu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -48,7 +49,9 @@ def join(
     JoinError (a ValueError) where no free column exists or lifted conductors would touch.
     """
     if not tracks or not all(t.closed for t in tracks):
-        raise JoinError(f"join needs closed tracks, got {sum(not t.closed for t in tracks)} open of {len(tracks)}; join each layer once")
+        raise JoinError(
+            f"join needs closed tracks, got {sum(not t.closed for t in tracks)} open of {len(tracks)}; join each layer once"
+        )
     if leads not in ("high", "low"):
         raise JoinError(f'leads must be "high" or "low", got {leads!r}')
     clearance = thickness / 2 if return_clearance is None else return_clearance
@@ -66,24 +69,25 @@ def series(windings, gap: float | None = None) -> tuple[Winding, ...]:
     """The joined layers in series, from the inside out: a link leads from each layer to the next.
 
     The terminals of the whole are the first terminal of the first layer and the last of the last, brought back
-    beside it, `gap` m (default: three widths) farther out along the leads.  All layers must carry the same
-    current and have terminals at the same u; ValueError otherwise.
+    beside it, `gap` m (default: three widths) farther out along the leads; shorter leads are made as long as the
+    longest.  All layers must carry the same current and have terminals above one another; JoinError otherwise.
     """
     windings = tuple(windings)
     if any(w.terminals is None or len(w.tracks) != 1 for w in windings):
         raise JoinError("series needs joined windings with terminals, got a loose one; join each layer first")
     if not np.allclose([w.current for w in windings], windings[0].current, rtol=1e-9):
-        raise JoinError(f"series needs equal currents, got {[w.current for w in windings]} A; contour every layer with one current")
-    first, last = windings[0], windings[-1]
-    ahead = _lead_direction(last)
-    gap = 3 * first.width if gap is None else gap
-    ends = [np.stack([b.terminals[0]]) for b in windings[1:]]
-    beside = first.terminals[0] + gap * ahead
-    out = last.terminals[1] + np.dot(beside - last.terminals[1], ahead) * ahead
-    ends.append(np.stack([out, beside]))
-    for end, winding in zip(ends, windings):
-        _refuse_slanted(end, winding, ahead)
-    return tuple(_prolonged(winding, end) for winding, end in zip(windings, ends))
+        raise JoinError(
+            f"series needs equal currents, got {[w.current for w in windings]} A; contour every layer with one current"
+        )
+    ahead = _lead_direction(windings[-1])
+    farthest = max(np.dot(w.terminals[1], ahead) for w in windings)
+    windings = [_led_out(w, ahead, farthest) for w in windings]
+    for inner, outer in pairwise(windings):
+        _refuse_slanted(inner, outer, ahead)
+    gap = 3 * windings[0].width if gap is None else gap
+    ends = [w.terminals[:1] for w in windings[1:]]
+    ends.append(np.stack([windings[-1].terminals[1], windings[0].terminals[0]]) + gap * ahead)
+    return tuple(_prolonged(winding, after=end, role="link") for winding, end in zip(windings, ends))
 
 
 def _lead_direction(winding):
@@ -92,19 +96,32 @@ def _lead_direction(winding):
     return step / np.linalg.norm(step)
 
 
-def _refuse_slanted(end, winding, ahead):
-    step = end[0] - winding.terminals[1]
-    normal = winding.tracks[0].normals[-1]
-    sideways = step - np.dot(step, ahead) * ahead - np.dot(step, normal) * normal
-    if np.linalg.norm(sideways) > winding.width / 2:
-        raise JoinError(f"series needs terminals above one another, got {np.linalg.norm(sideways):.3g} m aside; join every layer with the same azimuth")
+def _led_out(winding, ahead, farthest):
+    """The winding with both leads made as long as the longest of the layers."""
+    missing = farthest - np.dot(winding.terminals[1], ahead)
+    if missing < 1e-9:
+        return winding
+    start, end = winding.terminals + missing * ahead
+    return _prolonged(winding, before=start[None], after=end[None], role="lead")
 
 
-def _prolonged(winding, end):
+def _refuse_slanted(inner, outer, ahead):
+    step = outer.terminals[0] - inner.terminals[1]
+    normal = inner.tracks[0].normals[-1]
+    sideways = np.linalg.norm(step - np.dot(step, ahead) * ahead - np.dot(step, normal) * normal)
+    if sideways > inner.width / 2:
+        raise JoinError(
+            f"series needs terminals above one another, got {sideways:.3g} m aside; "
+            "join every layer with the same azimuth and the same leads"
+        )
+
+
+def _prolonged(winding, role, before=(), after=()):
+    """The winding with further points (k,3) at its start and at its end."""
     track = winding.tracks[0]
-    points = np.concatenate([track.points, end])
-    normals = np.concatenate([track.normals, np.repeat(track.normals[-1:], len(end), axis=0)])
-    track = Track(points, normals, track.roles + ("link",) * len(end))
+    points = np.concatenate([np.reshape(before, (-1, 3)), track.points, np.reshape(after, (-1, 3))])
+    normals = track.normals[[0] * len(before) + list(range(len(track.points))) + [-1] * len(after)]
+    track = Track(points, normals, (role,) * len(before) + track.roles + (role,) * len(after))
     return replace(winding, tracks=(track,), terminals=np.array([points[0], points[-1]]))
 
 
@@ -176,7 +193,9 @@ class _Loop:
         """Positions (m,) m along the loop and v (m,) where it crosses u = column, and the shift of u to get there."""
         offset = self.uv[:, 0] - column
         lap = 1.0 if period is None else period
-        sheet = np.floor(offset / lap + 1e-9) if period else (offset >= -1e-9).astype(float)  # points on it count as past it
+        sheet = (
+            np.floor(offset / lap + 1e-9) if period else (offset >= -1e-9).astype(float)
+        )  # points on it count as past it
         k = np.flatnonzero(sheet[:-1] != sheet[1:])
         wanted = lap * np.maximum(sheet[k], sheet[k + 1]) if period else np.zeros(len(k))
         share = np.clip((wanted - offset[k]) / (offset[k + 1] - offset[k]), 0, 1)
@@ -317,7 +336,9 @@ def _placed(layout, loops, chains) -> list:
     sites = []
     for chain, side in sorted(chains, key=lambda c: np.ptp(loops[c[0][-1]].uv[:, 0])):
         found = (_site(layout, loops, chain, side, column) for column in _columns(layout, loops[chain[-1]]))
-        site = next((s for s in found if s is not None and all(_apart(layout, s, other) for other in sites)), None)
+        site = next(
+            (s for s in found if s is not None and all(_apart(layout, s, other) for other in sites)), None
+        )
         if site is None:
             centre = loops[chain[-1]].uv[:-1].mean(0)
             raise JoinError(
@@ -345,14 +366,18 @@ def _site(layout, loops, chain, side, column):
     if any(c is None for c in cut):
         return None
     v = np.array([c[1] for c in cut])
-    if np.any(np.diff(side * v) >= 0) or _count_between(loops, column, layout.period, v[-1], v[0]) != len(chain):
+    if np.any(np.diff(side * v) >= 0) or _count_between(loops, column, layout.period, v[-1], v[0]) != len(
+        chain
+    ):
         return None
     cut_loops = [loops[i].rolled(c[0], c[2]) for i, c in zip(chain, cut)]
     entry = _entry(layout, cut_loops[0])
     if entry is None:
         return None
     halves = _half_jogs(layout, cut_loops)
-    halves = np.concatenate([[max(entry, halves[0])], halves])  # beside its start the first jog has left the first turn
+    halves = np.concatenate(
+        [[max(entry, halves[0])], halves]
+    )  # beside its start the first jog has left the first turn
     reach = layout.across(cut_loops[0].uv[0], halves.max() + 2 * layout.aside)
     return _Site(cut_loops, column, side, halves, reach)
 
@@ -427,7 +452,9 @@ class _Path:
         start, end = self.uv[-1], np.asarray(uv, float)
         if np.allclose(start, end, rtol=0, atol=1e-12):
             return
-        share = np.linspace(0, 1, chord_pieces(self.layout.former, start, end, self.chord_error) + 1)[1:, None]
+        share = np.linspace(0, 1, chord_pieces(self.layout.former, start, end, self.chord_error) + 1)[
+            1:, None
+        ]
         self.follow(start + share * (end - start), role)
 
     def _add(self, uv, height, role):
@@ -483,7 +510,9 @@ def _lobe(layout, path, site, corridor, sense):
     path.go(site.mouth, "return")
     if site.toward == -sense:
         return entry, site.mouth
-    beyond = site.side * max(site.side * entry[1], site.side * site.mouth[1]) + site.side * layout.along(site.mouth, layout.aside)
+    beyond = site.side * max(site.side * entry[1], site.side * site.mouth[1]) + site.side * layout.along(
+        site.mouth, layout.aside
+    )
     exit = np.array([entry[0] + sense * layout.across(entry, layout.aside), beyond])
     path.go([site.column, beyond], "return")
     path.go(exit, "return")
@@ -529,7 +558,9 @@ def _itinerary(layout, sites):
 
 def _refuse_full_circle(layout, start, end):
     if layout.period is not None and end - start > layout.period:
-        raise JoinError(f"the trunk must pass from end to end between two lobes, but {end - start:.3g} of {layout.period:.3g} in u is taken; try a smaller jog or a narrower conductor")
+        raise JoinError(
+            f"the trunk must pass from end to end between two lobes, but {end - start:.3g} of {layout.period:.3g} in u is taken; try a smaller jog or a narrower conductor"
+        )
 
 
 def _corridor(layout, sites, side):

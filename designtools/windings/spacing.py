@@ -53,11 +53,15 @@ def closest_approach(tracks, roles, other_roles, width: float = 0.0) -> Spacing:
     if not np.isfinite(reach):
         return Spacing(np.inf, np.full(3, np.nan), (-1, -1), ("", ""))
     i, j = _candidates(pieces, first, second, reach)
-    distance, middle = segment_distance(pieces.start[i], pieces.end[i], pieces.start[j], pieces.end[j])
-    distance = np.where(_distinct(pieces, i, j, distance, width), distance, np.inf)
+    distance, middle = _between(pieces, i, j, width)
     best = int(np.argmin(distance))
     a, b = i[best], j[best]
-    return Spacing(float(distance[best]), middle[best], (int(pieces.track[a]), int(pieces.track[b])), (str(pieces.role[a]), str(pieces.role[b])))
+    return Spacing(
+        float(distance[best]),
+        middle[best],
+        (int(pieces.track[a]), int(pieces.track[b])),
+        (str(pieces.role[a]), str(pieces.role[b])),
+    )
 
 
 def segment_distance(a, b, c, d):
@@ -114,18 +118,23 @@ def _distinct(pieces, i, j, distance, width):
 
 
 def _upper_bound(pieces, first, second, width) -> float:
-    """A distance that the closest approach cannot exceed: the best among each piece's nearest centres."""
+    """A distance that the closest approach cannot exceed: the best of each piece with its nearest few."""
     if not len(first) or not len(second):
         return np.inf
     tree, count = cKDTree(pieces.centre[second]), 8
     while True:
         count = min(count, len(second))
-        near, index = tree.query(pieces.centre[first], k=list(range(1, count + 1)))
-        i, j = np.repeat(first, count), second[index.ravel()]
-        near = np.where((i != j) & _distinct(pieces, i, j, near.ravel(), width), near.ravel(), np.inf)
-        if np.isfinite(near.min()) or count == len(second):
-            return float(near.min())
+        _, index = tree.query(pieces.centre[first], k=list(range(1, count + 1)))
+        distance = _between(pieces, np.repeat(first, count), second[index.ravel()], width)[0]
+        if np.isfinite(distance.min()) or count == len(second):
+            return float(distance.min())
         count *= 4
+
+
+def _between(pieces, i, j, width):
+    """Distance (n,) m of pieces i from pieces j, infinite where they are neighbours, and the points midway (n,3)."""
+    distance, middle = segment_distance(pieces.start[i], pieces.end[i], pieces.start[j], pieces.end[j])
+    return np.where((i != j) & _distinct(pieces, i, j, distance, width), distance, np.inf), middle
 
 
 def _candidates(pieces, first, second, reach):

@@ -6,6 +6,7 @@ import numpy as np
 import trimesh
 
 _UPRIGHT = 0.3  # sine of the angle to the surface normal below which a piece counts as a riser
+_SHARP = np.cos(np.radians(70))  # of the angle between the arms of a corner that is cut off
 _LONGEST_MITRE = 3.0  # a mitre reaches at most this many times as far as the section
 
 
@@ -23,8 +24,8 @@ def swept(track, width: float, thickness: float) -> trimesh.Trimesh:
     """
     if not (width > 0 and thickness > 0):
         raise ValueError(f"width and thickness must be positive, got {width} m and {thickness} m")
-    points, normals = _distinct(track)
     wrapped = track.closed
+    points, normals = _blunted(*_distinct(track), wrapped, max(width, thickness) / 2)
     sections = _sections(points, normals, np.array([thickness, width]) / 2, wrapped)
     mesh = trimesh.Trimesh(sections.reshape(-1, 3), _faces(len(sections), wrapped), process=False)
     if mesh.volume < 0:
@@ -39,8 +40,23 @@ def _distinct(track):
     if track.closed:
         keep[-1] = False
     if keep.sum() < (3 if track.closed else 2):
-        raise ValueError(f"a swept track must have at least two distinct points (three when closed), got {int(keep.sum())}")
+        raise ValueError(
+            f"a swept track must have at least two distinct points (three when closed), got {int(keep.sum())}"
+        )
     return track.points[keep], track.normals[keep]
+
+
+def _blunted(points, normals, wrapped, reach):
+    """The path with every corner sharper than 110 degrees cut off `reach` m before and behind it."""
+    back, ahead = np.roll(points, 1, axis=0) - points, np.roll(points, -1, axis=0) - points
+    far, near = np.linalg.norm(back, axis=1), np.linalg.norm(ahead, axis=1)
+    sharp = np.einsum("ij,ij->i", back, ahead) > _SHARP * far * near
+    if not wrapped:
+        sharp[[0, -1]] = False
+    cut = lambda step, size: (np.minimum(reach, size / 3) / size * sharp)[:, None] * step
+    pairs = np.stack([points + cut(back, far), points + cut(ahead, near)], axis=1)
+    keep = np.stack([np.ones_like(sharp), sharp], axis=1).ravel()
+    return pairs.reshape(-1, 3)[keep], np.repeat(normals, 2, axis=0)[keep]
 
 
 def _sections(points, normals, half, wrapped):

@@ -1,0 +1,209 @@
+"""Where the stray field ends: extent of the surface |B| = level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from designtools.sources import Assembly, Blocks, Loops
+from designtools.sources.extent import extent
+
+_RADII = 96  # samples along a ray, from the conductors out to where the field has ended
+
+
+@dataclass(frozen=True)
+class Fringe:
+    """The outermost surface |B| = level about `centre`.
+
+    axial, radial: largest distance from the centre along the axis and from the axis (m);
+    on_axis, on_midplane: its distance from the centre along +axis and along the first direction across it (m);
+    area: enclosed in the plane of these two directions (m2); volume: enclosed (m3), pockets of weaker field included;
+    contour: (K,2) m, coordinates (across, along) of the surface in that plane, closed.
+    """
+
+    level: float
+    axial: float
+    radial: float
+    on_axis: float
+    on_midplane: float
+    area: float
+    volume: float
+    contour: np.ndarray
+
+
+def fringe_extent(source, level: float = 5e-4, axis="z", centre=(0.0, 0.0, 0.0), angles: int = 240) -> Fringe:
+    """Extent of the region |B| >= level (T) of a source about `centre` (3,) m.
+
+    The field itself is evaluated out to a sphere on which it has fallen below the level (it keeps falling beyond:
+    outside its sources the largest |B| on a sphere decreases with the radius), never extrapolated.  Along each
+    ray from the centre the outermost crossing counts.  Bodies of revolution about z are sampled in one
+    half-plane, other sources over the whole sphere.  angles: rays over half a turn.
+    """
+    if not level > 0:
+        raise ValueError(f"fringe_extent: level must be a positive flux density in tesla, got {level!r}")
+    rays = _Rays(source, level, np.asarray(centre, float), _frame(axis))
+    plane = 2 * np.pi * np.arange(2 * angles) / (2 * angles)
+    outline = rays.reach(*_in_plane(plane))
+    phi = _azimuths(source, axis, centre, angles)
+    along, across = _farthest(rays, phi, angles)
+    return Fringe(
+        level=float(level),
+        axial=along,
+        radial=across,
+        on_axis=float(outline[0]),
+        on_midplane=float(rays.reach(np.array([np.pi / 2]), np.zeros(1))[0]),
+        area=float(np.sum(outline**2) * np.pi / (2 * angles)),
+        volume=_volume(rays, phi, angles),
+        contour=np.column_stack([outline * np.sin(plane), outline * np.cos(plane)]),
+    )
+
+
+class _Rays:
+    """Outermost crossing along rays from the centre; theta from the axis, phi about it."""
+
+    def __init__(self, source, level, centre, frame):
+        self.source, self.level, self.centre, self.frame = source, level, centre, frame
+        self.inside = extent(source, centre)[1] * 1.001
+        self.outside = self._end_of_field()
+
+    def reach(self, theta, phi):
+        """Distance (Q,) m of the outermost crossing along each direction; 0 where the level is never reached."""
+        directions = self._directions(theta, phi)
+        outer = np.geomspace(self.inside, self.outside, _RADII)
+        low, high = self._bracket(directions, outer)
+        missed = np.isnan(low)
+        if missed.any():
+            low[missed], high[missed] = self._bracket(directions[missed], np.linspace(0, self.inside, 4 * _RADII))
+        found = ~np.isnan(low)
+        result = np.zeros(len(directions))
+        result[found] = self._refine(directions[found], low[found], high[found])
+        return result
+
+    def _directions(self, theta, phi):
+        local = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=-1)
+        return local @ self.frame
+
+    def _excess(self, directions, radii):
+        """log(|B|/level) at radii (Q,) along directions (Q,3)."""
+        field = np.asarray(self.source.field(self.centre + radii[:, None] * directions))
+        return np.log(np.maximum(np.linalg.norm(field, axis=1), 1e-300) / self.level)
+
+    def _bracket(self, directions, radii):
+        """The last interval of `radii` over which the field falls through the level; NaN where there is none."""
+        grid = np.repeat(directions, len(radii), axis=0)
+        above = self._excess(grid, np.tile(radii, len(directions))).reshape(-1, len(radii)) > 0
+        falls = above[:, :-1] & ~above[:, 1:]
+        last = falls.shape[1] - 1 - np.argmax(falls[:, ::-1], axis=1)
+        some = falls.any(axis=1)
+        return np.where(some, radii[last], np.nan), np.where(some, radii[last + 1], np.nan)
+
+    def _refine(self, directions, low, high):
+        """Ridders' method on log|B| against the radius, all rays at once."""
+        f_low, f_high = self._excess(directions, low), self._excess(directions, high)
+        for _ in range(60):
+            middle = (low + high) / 2
+            f_middle = self._excess(directions, middle)
+            root = np.sqrt(np.maximum(f_middle**2 - f_low * f_high, 1e-300))
+            guess = np.clip(middle + (middle - low) * np.sign(f_low - f_high) * f_middle / root, low, high)
+            f_guess = self._excess(directions, guess)
+            inner = np.sort(np.stack([middle, guess]), axis=0)
+            f_inner = np.where(middle <= guess, [f_middle, f_guess], [f_guess, f_middle])
+            low, f_low, high, f_high = _narrow(low, f_low, inner, f_inner, high, f_high)
+            if np.all((high - low <= 1e-13 * high) | (np.abs(f_guess) < 1e-14)):
+                break
+        return np.where(np.abs(f_guess) < 1e-14, guess, (low + high) / 2)
+
+    def _end_of_field(self):
+        """A radius beyond all sources on whose sphere |B| < level everywhere."""
+        theta, phi = np.meshgrid(np.linspace(0, np.pi, 49), 2 * np.pi * np.arange(24) / 24, indexing="ij")
+        directions = self._directions(theta.ravel(), phi.ravel())
+        radius = self.inside
+        while self._excess(directions, np.full(len(directions), radius)).max() > -0.05:
+            radius *= 1.3
+            if radius > 1e4 * self.inside:
+                raise ValueError(
+                    f"fringe_extent: |B| must fall below {self.level} T somewhere, but it is above it at {radius:.3g} m; "
+                    "check the unit of the level and leave background fields out"
+                )
+        return radius * 1.3
+
+
+def _narrow(low, f_low, inner, f_inner, high, f_high):
+    """The outermost of the three sub-intervals in which the sign changes from + to -."""
+    x = np.stack([low, *inner, high])
+    f = np.stack([f_low, *f_inner, f_high])
+    falls = (f[:-1] > 0) & (f[1:] <= 0)
+    k = 2 - np.argmax(falls[::-1], axis=0)
+    ray = np.arange(x.shape[1])
+    return x[k, ray], f[k, ray], x[k + 1, ray], f[k + 1, ray]
+
+
+def _in_plane(angle):
+    """theta, phi of directions at `angle` from the axis, a full turn in the plane phi = 0."""
+    return np.arccos(np.cos(angle)), np.where(np.sin(angle) >= 0, 0.0, np.pi)
+
+
+def _azimuths(source, axis, centre, angles):
+    """One half-plane for a body of revolution about the axis, a full turn otherwise."""
+    if axis == "z" and not np.any(np.asarray(centre)[:2]) and _revolves(source):
+        return np.zeros(1)
+    count = max(24, angles // 4)
+    return 2 * np.pi * np.arange(count) / count
+
+
+def _revolves(source) -> bool:
+    if isinstance(source, Assembly):
+        return all(_revolves(part) for part in source.parts)
+    if isinstance(source, Loops):
+        return not (np.asarray(source.centre)[:, :2].any() or np.asarray(source.normal)[:, :2].any())
+    return isinstance(source, Blocks)
+
+
+def _farthest(rays, phi, angles):
+    """Largest distance along the axis and from it, by zooming in on the best ray."""
+    theta = np.linspace(0, np.pi, angles + 1)
+    grid = np.stack([array.ravel() for array in np.meshgrid(theta, phi, indexing="ij")])
+    reach = rays.reach(*grid)
+    spacing = np.array([theta[1], 2 * np.pi / len(phi) if len(phi) > 1 else 0.0])
+    return tuple(_zoom(rays, grid, reach, spacing, measure) for measure in (_along, _across))
+
+
+def _along(reach, theta):
+    return reach * np.abs(np.cos(theta))
+
+
+def _across(reach, theta):
+    return reach * np.sin(theta)
+
+
+def _zoom(rays, grid, reach, spacing, measure):
+    step = np.linspace(-1, 1, 9)
+    best, at = 0.0, None
+    for _ in range(8):
+        values = measure(reach, grid[0])
+        k = int(np.argmax(values))
+        if at is None or values[k] > best:
+            best, at = float(values[k]), grid[:, k]
+        offsets = np.stack([o.ravel() for o in np.meshgrid(step, step if spacing[1] else [0.0], indexing="ij")])
+        grid = at[:, None] + spacing[:, None] * offsets
+        grid[0] = np.clip(grid[0], 0, np.pi)
+        reach = rays.reach(*grid)
+        spacing = spacing / 4
+    return best
+
+
+def _volume(rays, phi, angles):
+    """Integral of reach^3/3 over all directions: Gauss-Legendre in cos(theta), uniform in phi."""
+    cosine, weight = np.polynomial.legendre.leggauss(angles // 2)
+    theta, turn = np.meshgrid(np.arccos(cosine), phi, indexing="ij")
+    reach = rays.reach(theta.ravel(), turn.ravel()).reshape(theta.shape)
+    return float(2 * np.pi / 3 * weight @ np.mean(reach**3, axis=1))
+
+
+def _frame(axis):
+    """Rows: two directions across the axis and the axis itself."""
+    frames = {"x": [[0, 1, 0], [0, 0, 1], [1, 0, 0]], "y": [[0, 0, 1], [1, 0, 0], [0, 1, 0]], "z": np.eye(3)}
+    if axis not in frames:
+        raise ValueError(f"fringe_extent: axis must be 'x', 'y' or 'z', got {axis!r}")
+    return np.asarray(frames[axis], float)
