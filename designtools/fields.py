@@ -12,6 +12,7 @@ import numpy as np
 from designtools.kernels import loop
 from designtools.kernels.wire_inductance import round_mean_distance, winding_inductance
 from designtools.sources import Assembly, Blocks, Filaments, Loops, Magnets, Sheet
+from designtools.sources.blocks import section_rule
 from designtools.sources.loops import unit
 from designtools.sources.magnets import rotation_matrix
 from designtools.units import MU_0
@@ -220,18 +221,6 @@ def _block_linkage(inner: Blocks, outer: Blocks, order: int = 16):
     r, z, weight = section_rule(inner, order)
     points = jnp.stack([r, jnp.zeros_like(r), z], axis=-1)
     return jnp.sum(2 * math.pi * r * weight * outer.potential(points)[:, 1])
-
-
-def section_rule(blocks: Blocks, order: int):
-    """Gauss points r, z (Q,) m over all sections and the current J dr dz (Q,) A at each."""
-    t, w = np.polynomial.legendre.leggauss(order)
-    tr, tz = (axis.reshape(-1, 1) for axis in np.meshgrid(t, t, indexing="ij"))
-    width = blocks.outer_radius - blocks.inner_radius
-    height = blocks.z_high - blocks.z_low
-    r = (blocks.inner_radius + blocks.outer_radius) / 2 + width / 2 * tr
-    z = (blocks.z_low + blocks.z_high) / 2 + height / 2 * tz
-    weight = np.outer(w, w).reshape(-1, 1) / 4 * blocks.ampere_turns()
-    return r.reshape(-1), z.reshape(-1), weight.reshape(-1)
 
 
 def _across(normal):

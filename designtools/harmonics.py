@@ -22,8 +22,8 @@ import numpy as np
 
 from designtools._pytree import pytree
 from designtools.regions import sphere_rule
-from designtools.fields import section_rule
 from designtools.sources import Assembly, Blocks, Loops
+from designtools.sources.blocks import section_rule
 from designtools.sources.extent import extent
 from designtools.units import MU_0
 

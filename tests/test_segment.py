@@ -164,12 +164,13 @@ def test_derivatives_by_taylor():
 def test_any_size_any_tracer():
     wire, xyz = random_filaments(n=300), points(300)
     whole = wire.field(xyz)
+    rounding = 1e-13 * np.abs(whole).max()
     for n in (1, 7, 129, 257):
-        np.testing.assert_allclose(wire.field(xyz[:n]), whole[:n], rtol=1e-12)
+        np.testing.assert_allclose(wire.field(xyz[:n]), whole[:n], atol=rounding)
     assert wire.field(xyz[:0]).shape == (0, 3)
-    np.testing.assert_allclose(jax.jit(lambda s, p: s.field(p))(wire, xyz), whole, rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(lambda s, p: s.field(p))(wire, xyz), whole, atol=rounding)
     batch = jax.vmap(lambda i: Filaments(wire.start, wire.end, i).field(xyz))(jnp.stack([wire.current] * 2))
-    np.testing.assert_allclose(batch[1], whole, rtol=1e-12)
+    np.testing.assert_allclose(batch[1], whole, atol=rounding)
 
 
 def test_bad_shapes_are_refused():

@@ -11,7 +11,7 @@ near  Integrate over the section in closed form at fixed azimuth phi, then over 
         B_r / r = k int sin^2 [ ln(u+R) - (u + 2 r cos)/R + r^2 cos^2 u/((h^2+v^2) R) ]     (by parts; near the axis)
         A_phi/r = k int sin^2 [ v ln(u+R) - 2 r cos ln(v+R) - (h - r cos^2/sin) atan(uv/hR) ]
       with k = mu0 J / 2 pi and phi from 0 to pi.  The nodes crowd towards phi = 0, where the integrand has
-      the logarithms of faces and corners: phi = pi sinh(10 x^4)/sinh(10), 96 Gauss nodes in x.
+      the logarithms of faces and corners: phi = pi sinh(10 x^4)/sinh(10), 104 Gauss nodes in x.
 far   Gauss-Legendre loops over the section, 14 along its longer side and 6 across: the near form is a
       small difference of large numbers there.
 """
@@ -202,7 +202,7 @@ def _section_nodes():
     return np.repeat(t, SHORT), np.tile(tau, LONG), np.outer(w, omega).ravel() / 4
 
 
-def _azimuth_nodes(count=96, grading=10.0, power=4):
+def _azimuth_nodes(count=104, grading=10.0, power=4):
     """(cos, sin, 1 - cos, weight) of the graded azimuths."""
     t, w = np.polynomial.legendre.leggauss(count)
     x = (t + 1) / 2

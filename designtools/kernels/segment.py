@@ -11,8 +11,10 @@ coordinates, both fields are unbounded; the stated value is zero with zero gradi
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
+from designtools.kernels.elementary import log1p
 from designtools.kernels.streaming import contract
 from designtools.units import MU_0
 
@@ -37,10 +39,39 @@ def potential(points, start, end, current):
     return MU_0 / (4 * jnp.pi) * contract(potential_factor, points, (start, end), flow)[:, 0]
 
 
+@jax.custom_jvp
 def field_factor(xyz, start, end):
     """(a + b)/(a b D) in 1/m3: one array (S, P)."""
     total, product, dense, divisor, on = _distances(xyz, start, end, _minus(end, start))
     return (jnp.where(on, 0.0, total * divisor / (product * dense)),)
+
+
+@field_factor.defjvp
+def _field_factor_slope(primals, tangents):
+    """The factor depends on a, b and Ri.Rf alone; their tangents, and so the adjoints, are small matrix products."""
+    ri, rf = (_minus(primals[0], corner) for corner in primals[1:])
+    total, product, dense, divisor, on = _distances(*primals, _minus(primals[2], primals[1]))
+    inverse = jnp.where(on, 0.0, divisor / dense)  # 1/D
+    factor = total * inverse / product
+    a, b = (jnp.sqrt(jnp.where(on, 1.0, _dot(r, r))) for r in (ri, rf))
+    by_start = -factor * (b / a) * (1 / (a * total) + inverse)
+    by_end = -factor * (a / b) * (1 / (b * total) + inverse)
+    start_dot, end_dot, cross_dot = jax.lax.optimization_barrier(_dot_tangents(primals, tangents))
+    return (factor,), (by_start * start_dot + by_end * end_dot - factor * inverse * cross_dot,)
+
+
+def _dot_tangents(primals, tangents):
+    """Ri.dRi, Rf.dRf and d(Ri.Rf), each (S, P), linear in the tangents."""
+    (p, s, e), (dp, ds, de) = ((jnp.concatenate(t[0]), *(jnp.concatenate(c, axis=1) for c in t[1:])) for t in (primals, tangents))
+    of_point = jnp.concatenate([dp, jnp.sum(p * dp, axis=0, keepdims=True)])
+    of_ends = jnp.concatenate([p, jnp.ones_like(p[:1])])
+
+    def tangent(corner, d_corner, self_dot, times):
+        known = jnp.concatenate([-corner, jnp.full_like(corner[:, :1], times)], axis=1)
+        linear = jnp.concatenate([-d_corner, jnp.sum(self_dot, axis=1, keepdims=True)], axis=1)
+        return known @ of_point + linear @ of_ends
+
+    return tangent(s, ds, s * ds, 1.0), tangent(e, de, e * de, 1.0), tangent(s + e, ds + de, s * de + e * ds, 2.0)
 
 
 def potential_factor(xyz, start, end):
@@ -49,7 +80,7 @@ def potential_factor(xyz, start, end):
     total, _, dense, divisor, on = _distances(xyz, start, end, direction)
     square = _dot(direction, direction)
     length = jnp.sqrt(jnp.where(square > 0, square, 1.0))
-    return (jnp.where(on | (square == 0), 0.0, jnp.log1p(length * (total + length) * divisor / dense) / length),)
+    return (jnp.where(on | (square == 0), 0.0, log1p(length * (total + length) * divisor / dense) / length),)
 
 
 def _distances(xyz, start, end, direction):

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-TILE = 128  # points per tile: long enough to fill vector units
-CHUNK = 256  # sources per chunk: TILE x CHUNK float64 is 256 KiB, which stays in the second-level cache
+TILE = 128  # points per tile, at most: long enough to fill vector units
+CHUNK = 1024  # sources per chunk, at most: TILE x CHUNK float64 is 1 MiB, which stays in the second-level cache
 
 
 def contract(kernel, points, sources, weights, *, tile: int = TILE, chunk: int = CHUNK):
@@ -75,13 +75,15 @@ def _shapes(sources):
 
 
 def _bucket(n: int, block: int) -> tuple[int, int]:
-    """Padded size and block: a power of two (at least 8) up to one block, then at most 1/8 more than needed."""
-    if n <= block:
-        size = min(max(8, 1 << (n - 1).bit_length()), block)
-        return size, size
-    blocks = -(-n // block)
-    step = 1 << max(0, blocks.bit_length() - 4)
-    return -(-blocks // step) * step * block, block
+    """Padded size, at most a quarter more than n (four sizes per doubling), and its even division into blocks."""
+    step = 1 << max(0, (n - 1).bit_length() - 3)
+    if block == 1:
+        return -(-n // step) * step, 1
+    size = max(8, -(-n // step) * step)
+    blocks = 1
+    while size > blocks * block:
+        blocks *= 2
+    return size, size // blocks
 
 
 def _pad(array, n: int, zero: bool = False):

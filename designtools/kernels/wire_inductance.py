@@ -13,6 +13,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
+from designtools.kernels.elementary import log1p
 from designtools.kernels.segment import _cross, _dot
 from designtools.kernels.streaming import contract
 from designtools.units import MU_0
@@ -78,4 +79,4 @@ def _soft_potential(xyz, start, end, mean_distance):
     beside = dot < 0
     near = (beyond + lift) * square / (a * b + jnp.abs(dot))
     dense = jnp.where(beside, near, a * b + jnp.abs(dot))
-    return (jnp.log1p(length * (a + b + length) / dense) / length,)
+    return (log1p(length * (a + b + length) / dense) / length,)

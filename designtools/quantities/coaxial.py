@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 
+from designtools.regions import Region
+
 COUNT = 12  # Gauss points along each side of a section
 
 
@@ -56,3 +58,21 @@ def hoop_stress(blocks, count: int = 17):
     r, z, _ = _section(blocks, np.linspace(-1, 1, count), np.ones(count))
     along = blocks.field(_meridian(r, z))[:, 2].reshape(r.shape)
     return jnp.max(blocks.current_density[:, None] * along * r, axis=1)
+
+
+def folded(region: Region, mirrored: bool = False) -> Region:
+    """One point per circle about z (and per pair of mirrored circles), which a coaxial field cannot tell apart."""
+    rho, z = np.hypot(*region.points[:, :2].T), region.points[:, 2]
+    circle = np.stack([rho, np.abs(z) if mirrored else z], axis=1).round(12)
+    unique, index = np.unique(circle, axis=0, return_inverse=True)
+    weights = np.bincount(index.ravel(), region.weights)
+    return Region(np.stack([unique[:, 0], np.zeros(len(unique)), unique[:, 1]], axis=1), weights, region.name)
+
+
+def field_on_circles(blocks, points) -> np.ndarray:
+    """B (P,3) T at points (P,3) m, evaluated once per circle about z: fast where many points share circles, as on grids."""
+    rho, z = np.hypot(*points[:, :2].T), points[:, 2]
+    unique, index = np.unique(np.stack([rho, z], axis=1).round(12), axis=0, return_inverse=True)
+    field = np.asarray(blocks.field(_meridian(*map(jnp.asarray, unique.T))))[index.ravel()]
+    across = points[:, :2] / np.maximum(rho, 1e-300)[:, None]
+    return np.column_stack([across * field[:, :1], field[:, 2]])

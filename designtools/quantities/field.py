@@ -24,6 +24,14 @@ def component(region: Region, direction, name: str = "field") -> Quantity:
     return Quantity(name, "T", of, cheat="errors between the points", jacobian=_sheet_jacobian(points, project))
 
 
+def mean_component(region: Region, direction, weights, name: str) -> Quantity:
+    """Weighted sum (1,) of B . direction over the points of a region; weights (P,) carry the unit (1/m: a gradient, T/m)."""
+    points, direction, weights = map(jnp.asarray, (region.points, direction, weights))
+    of = lambda design: (weights @ (design.field(points) @ direction))[None]
+    project = lambda matrix: np.einsum("p,pcv,c->v", weights, matrix, direction)[None]
+    return Quantity(name, "T/m", of, jacobian=_sheet_jacobian(points, project))
+
+
 def flux_density(region: Region, name: str = "stray field") -> Quantity:
     """B (P,3) T at the points of a region, for a limit on |B| as a cone per point.
 

@@ -8,18 +8,19 @@ within what the conductor's pitch allows, and force and torque within theirs.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from designtools import regions
+from designtools import regions, units
 from designtools.formers import symmetry as symmetries
 from designtools.formers.cylinder import Cylinder
 from designtools.formers.mesh import SurfaceMesh
 from designtools.problem import Design, Free, Limit, Problem, Term
 from designtools.quantities import energy, field, force, sheet
-from designtools.recipes.product import Product
+from designtools.recipes.product import Product, Recipe
 from designtools.regions import Region
 from designtools.solve import convex
 from designtools.solve.solution import Solution
@@ -30,6 +31,7 @@ from designtools.windings.winding import Winding
 
 AROUND = 88  # triangles around a former where the spec states no resolution
 TARGET_ORDER = 40  # harmonic degree integrated exactly by the target points
+SLOPE_BAND = 1e-4  # relative
 UNIQUE = 1e-3  # weight of the power beside a peak objective, so that the pattern away from the peak is unique
 
 
@@ -248,7 +250,7 @@ def _density_of_all(setting: Setting):
 
 def _limits(setting: Setting, pitch_current: float | None) -> list[Limit]:
     spec = setting.spec
-    limits = [_field_limit(setting)]
+    limits = [_field_limit(setting), _slope_limit(setting)]
     if setting.stray is not None:
         q = field.flux_density(setting.stray)
         limits.append(Limit(q, upper=spec.stray.limit, norm="row", scale=spec.stray.limit, label="stray.limit"))
@@ -267,6 +269,19 @@ def _field_limit(setting: Setting) -> Limit:
     allowed = spec.target.error * spec.target.strength * setting.reach
     q = field.component(setting.target, setting.b0, "target field")
     return Limit(q, wanted - allowed, wanted + allowed, scale=allowed, label="target.error")
+
+
+def _slope_limit(setting: Setting) -> Limit:
+    """The best-fitting gradient over the region is the one asked for, so the error is a deviation, not a gain.
+
+    Held to a hundredth of a percent: a band that an interior-point method can move in.
+    """
+    spec, region = setting.spec, setting.target
+    distance = setting.distance(region.points)
+    weights = region.weights * distance / (region.weights @ distance**2)
+    q = field.mean_component(region, setting.b0, weights, "gradient")
+    band = SLOPE_BAND * spec.target.strength
+    return Limit(q, spec.target.strength - band, spec.target.strength + band, scale=spec.target.strength, label="target.strength")
 
 
 def _density_limits(setting: Setting, pitch_current: float | None) -> list[Limit]:
@@ -365,3 +380,47 @@ def _joined(setting: Setting, loose) -> tuple[Winding, ...]:
         for layer, w in zip(setting.layers, loose)
     )  # fmt: skip
     return join.series(each) if len(each) > 1 else each
+
+
+# --- infeasible specs ---------------------------------------------------------------------------
+
+
+def relax(setting: Setting, solution: Solution) -> str:
+    """Which keys of the spec to relax, and how far, so that a coil exists: the smallest violation found."""
+    advice = [_relaxed(setting.spec, r) for r in solution.relaxations]
+    head = "no coil meets all limits together; the smallest change that makes one possible"
+    return f"{head}: {'; '.join(advice)}" if advice else "no coil meets all limits together; relax target.error or stray.limit"
+
+
+def _relaxed(spec, relaxation) -> str:
+    key, factor = relaxation.limit, 1 + relaxation.relative
+    if key == "conductor.spacing":
+        return _finer_tracks(spec, factor)
+    value = functools.reduce(getattr, key.split("."), spec)
+    if key == "target.strength":
+        return f"lower {key} below {units.format(value, 'T/m')} by {units.format(relaxation.by, 'T/m')}"
+    unit = "1" if key == "target.error" else relaxation.unit
+    return f"raise {key} from {units.format(value, unit)} to {units.format(value * factor, unit)}"
+
+
+def _finer_tracks(spec, factor: float) -> str:
+    pitch = spec.conductor.width + spec.conductor.spacing
+    words = f"lower conductor.width + conductor.spacing from {units.format(pitch, 'm')} to {units.format(pitch / factor, 'm')}"
+    if spec.winding.turns is None:
+        return f"{words}, or raise winding.current to {units.format(spec.winding.current * factor, 'A')}"
+    return f"{words}, or lower winding.turns from {spec.winding.turns} to {int(spec.winding.turns / factor)}"
+
+
+def start(setting: Setting) -> Design:
+    """The design before it is solved: the sheets without current."""
+    return problem(setting).start
+
+
+def evidence(setting: Setting, solution: Solution, product: Product, progress):
+    """Figures, audit, plots and maps; see `gradient_evidence`."""
+    from designtools.recipes.gradient_evidence import evidence as assess
+
+    return assess(setting, solution, product, progress)
+
+
+RECIPE = Recipe(prepare, start, solve, wind, evidence, relax)

@@ -15,7 +15,7 @@ import numpy as np
 from designtools import regions
 from designtools._pytree import pytree
 from designtools.problem import Design, Free, Limit, Problem, Quantity, Term
-from designtools.quantities import homogeneity
+from designtools.quantities import coaxial, homogeneity
 from designtools.recipes.magnet_evidence import evidence
 from designtools.recipes.product import Product, Recipe
 from designtools.regions import Region
@@ -93,21 +93,12 @@ def prepare(spec) -> Setting:
     section = spec.section
     coils = Coils(value("radius"), _upwards(spec) * value("position"), sign * value("current"), section.width, section.height, spec.symmetric)
     surface = regions.ellipsoid(spec.region.half_widths, order=ORDER, name="target")
-    return Setting(spec, coils, folded(surface, spec.symmetric))
+    return Setting(spec, coils, coaxial.folded(surface, spec.symmetric))
 
 
 def _upwards(spec) -> float:
     """1 where the bore axis is z, -1 where it is -z."""
     return float(spec.frame.bore_axis[2])
-
-
-def folded(region: Region, mirrored: bool) -> Region:
-    """One point per circle about z (and per pair of mirrored circles), which a coaxial field cannot tell apart."""
-    rho, z = np.hypot(*region.points[:, :2].T), region.points[:, 2]
-    circle = np.stack([rho, np.abs(z) if mirrored else z], axis=1).round(12)
-    unique, index = np.unique(circle, axis=0, return_inverse=True)
-    weights = np.bincount(index.ravel(), region.weights)
-    return Region(np.stack([unique[:, 0], np.zeros(len(unique)), unique[:, 1]], axis=1), weights, region.name)
 
 
 def start(setting: Setting) -> Design:

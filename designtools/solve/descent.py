@@ -134,8 +134,9 @@ def _search(task: Task, point: Point, max_iter: int, tolerance: float, progress)
                 return _solution(task, point, Status.INFEASIBLE, stationarity, history)
             price, radius = 100 * price, max(radius, FIRST_RADIUS)
             continue
+        length = np.abs(proposal.step).max()
         trial, proposal, ratio = _tried(task, point, proposal, radius, price, curvature)
-        radius = _new_radius(radius, ratio, np.abs(proposal.step).max())
+        radius = _new_radius(radius, ratio, length)
         if ratio > 1e-4:
             curvature = curvature.learned(task.problem, point, trial, proposal)
             point = trial

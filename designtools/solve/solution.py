@@ -42,12 +42,13 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Relaxation:
-    """The smallest change that would make an infeasible limit feasible."""
+    """The smallest change that would make an infeasible limit feasible: `by` in `unit`, `relative` to its scale."""
 
     limit: str
     unit: str
     by: float
     achievable: float
+    relative: float = 0.0
 
 
 @dataclass(frozen=True)

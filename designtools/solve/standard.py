@@ -85,6 +85,7 @@ class Answer:
 
 
 MOST_NEW_ROWS = 300
+MANY_VECTORS = 1000  # in a peak, from which on it is built up
 CONE_TOLERANCE = 2e-5  # relative excess over a cone's radius at which cutting stops
 ROW_TOLERANCE = 1e-8
 
@@ -92,7 +93,7 @@ ROW_TOLERANCE = 1e-8
 def solve(standard: Standard, gap: float, elastic: float | None = None, progress=None) -> Answer:
     """Solve; `elastic` is the price of one scaled unit of violation per limit, None for hard limits."""
     if standard.epigraphs or not _positive_definite(standard.quadratic):
-        return _solve_whole(standard, elastic)
+        return _solve_growing(standard, elastic)
     return _solve_reduced(standard, elastic, progress)
 
 
@@ -254,6 +255,39 @@ def _dual_bound(unit, lower, upper, multipliers) -> float:
 
 
 # --- the whole road: the problem as it stands, in cvxpy ----------------------------------------
+
+
+def _solve_growing(s: Standard, elastic) -> Answer:
+    """Peaks over many vectors: with the largest few, then with those that stand above the peak found, until none does.
+
+    Each round leaves vectors out and so bounds the optimum from below.
+    """
+    large = [i for i, e in enumerate(s.epigraphs) if e.measure == "peak" and _sizes(e, np.zeros(s.linear.size)).size > MANY_VECTORS]
+    kept = {i: np.argsort(-_sizes(s.epigraphs[i], np.zeros(s.linear.size)))[:MOST_NEW_ROWS] for i in large}
+    while True:
+        few = [_vectors(e, kept[i]) if i in kept else e for i, e in enumerate(s.epigraphs)]
+        answer = _solve_whole(replace(s, epigraphs=tuple(few)), elastic)
+        more = {i: _standing_out(s.epigraphs[i], kept[i], answer.x) for i in large}
+        if answer.status != "optimal" or not any(map(len, more.values())):
+            return answer
+        kept = {i: np.concatenate([kept[i], more[i]]) for i in large}
+
+
+def _sizes(e: Epigraph, x: np.ndarray) -> np.ndarray:
+    """Length of each vector of a residual."""
+    return np.linalg.norm((e.matrix @ x + e.offset).reshape(-1, e.width), axis=1)
+
+
+def _vectors(e: Epigraph, index) -> Epigraph:
+    entries = (index[:, None] * e.width + np.arange(e.width)).ravel()
+    return replace(e, matrix=e.matrix[entries], offset=e.offset[entries])
+
+
+def _standing_out(e: Epigraph, kept, x: np.ndarray) -> np.ndarray:
+    """The largest vectors that exceed the peak over those kept."""
+    size = _sizes(e, x)
+    over = np.flatnonzero(size > size[kept].max() * (1 + ROW_TOLERANCE))
+    return over[np.argsort(-size[over])][:MOST_NEW_ROWS]
 
 
 def _solve_whole(s: Standard, elastic) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from designtools._pytree import pytree
 from designtools.kernels import block
@@ -55,3 +56,15 @@ class Blocks:
 
     def _leaves(self):
         return self.inner_radius, self.outer_radius, self.z_low, self.z_high, self.current_density
+
+
+def section_rule(blocks: Blocks, order: int):
+    """Gauss points r, z (Q,) m over all sections and the current J dr dz (Q,) A at each."""
+    t, w = np.polynomial.legendre.leggauss(order)
+    tr, tz = (axis.reshape(-1, 1) for axis in np.meshgrid(t, t, indexing="ij"))
+    width = blocks.outer_radius - blocks.inner_radius
+    height = blocks.z_high - blocks.z_low
+    r = (blocks.inner_radius + blocks.outer_radius) / 2 + width / 2 * tr
+    z = (blocks.z_low + blocks.z_high) / 2 + height / 2 * tz
+    weight = np.outer(w, w).reshape(-1, 1) / 4 * blocks.ampere_turns()
+    return r.reshape(-1), z.reshape(-1), weight.reshape(-1)

@@ -1,0 +1,301 @@
+"""What a wound gradient coil is worth: figures of the wires, the audit, and what the report draws."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from designtools import audit, regions
+from designtools.fields import force, torque
+from designtools.kernels.wire_inductance import rectangle_mean_distance, winding_inductance
+from designtools.recipes.product import Evidence, Product
+from designtools.result import Ball, FieldMap, Figure, Lines, PlaneMap, SurfaceMap, Table
+from designtools.solve.solution import Solution
+from designtools.units import MU_0
+from designtools.windings.spacing import lifted_spacing, wire_spacing
+
+MAP_SIDE = 33  # points along each side of the exported field map
+MAGPYLIB_POINTS = 200
+
+
+def evidence(setting, solution: Solution, product: Product, progress) -> Evidence:
+    """Figures, audit, plots and maps of a wound coil; every field is that of the exact wires."""
+    spec = setting.spec
+    points = audit.unseen_points(spec.region.half_widths, spec.region.centre, spec.audit.points, spec.audit.seed)
+    stray = stray_surface(setting)
+    stages = {name: stage_figures(setting, source, points, stray) for name, source in product.stages.items()}
+    progress("comparing with magpylib")
+    judge = audit.against_magpylib(product.source, points.points[:: max(1, len(points) // MAGPYLIB_POINTS)])
+    progress("inductance, force and torque")
+    figures = _figures(setting, solution, product, stages, judge)
+    record = {
+        "stages": stages,
+        "magpylib": judge,
+        "symmetry": {"found": list(setting.symmetry.generators), "orbit": len(setting.symmetry)},
+        "winding": {w.name: _winding_record(w) for w in product.windings},
+        "points": {"count": len(points), "seed": spec.audit.seed},
+    }
+    return Evidence(figures, record, _plots(setting, product, stages), (_field_map(setting, product),), _implied(spec))
+
+
+# --- stages -------------------------------------------------------------------------------------
+
+
+def stray_surface(setting):
+    """The audited points of the stray surface: denser than the optimiser's and not among them."""
+    stray = setting.spec.stray
+    if stray is None:
+        return None
+    return regions.cylinder(stray.radius, stray.length, 90, 101, setting.frame, "stray audit")
+
+
+def stage_figures(setting, source, points, stray) -> dict[str, float]:
+    """Gradient, linearity and stray field of one stage: the sheet, the loose loops or the joined winding."""
+    component = np.asarray(source.field(points.points)) @ setting.b0
+    found = audit.linearity(component, setting.distance(points.points), setting.reach)
+    if stray is not None:
+        found["stray_field_max"] = float(np.linalg.norm(np.asarray(source.field(stray.points)), axis=1).max())
+    return found
+
+
+def _winding_record(winding) -> dict:
+    roles = ("turn", "jog", "return", "link", "lead")
+    return {"tracks": len(winding.tracks), **{f"{role}_length_m": winding.length_of(role) for role in roles}}
+
+
+# --- figures ------------------------------------------------------------------------------------
+
+
+def _figures(setting, solution: Solution, product: Product, stages, judge) -> dict[str, Figure]:
+    current = product.windings[0].current
+    final = list(stages.values())[-1]
+    trust = judge["largest_relative_difference"]
+    wires = "exact straight segments of the audited winding, at points the optimiser never saw"
+    figures = {
+        "efficiency": Figure(final["gradient"] / current, "T/m/A", f"least-squares slope; {wires}", trust * final["gradient"] / current),
+        "gradient_strength": Figure(final["gradient"], "T/m", "efficiency times operating current"),
+        "operating_current": Figure(current, "A", "current of every turn at target.strength"),
+        "linearity_error_max": Figure(final["linearity_error_max"], "1", f"largest deviation from the fitted gradient over gradient times reach; {wires}"),
+        "linearity_error_rms": Figure(final["linearity_error_rms"], "1", f"root mean square of the same deviation; {wires}"),
+    }
+    if "stray_field_max" in final:
+        figures["stray_field_max"] = Figure(final["stray_field_max"], "T", "largest |B| on the stray surface at operating current, 90 x 101 points")
+    figures |= _electrical(setting.spec, product, figures["efficiency"].value, current)
+    figures |= _mechanical(setting, product)
+    figures |= _spacings(setting.spec, product)
+    figures["optimality_gap"] = Figure(solution.gap, "1", "duality gap of the convex problem, relative to its objective")
+    return figures
+
+
+def series_inductance(product: Product, spec) -> np.ndarray:
+    """Inductance matrix (layers, layers) H of the windings, each layer one circuit of 1 A."""
+    filaments = [w.filaments() for w in product.windings]
+    groups = [(np.asarray(f.start), np.asarray(f.end), np.ones(len(f.current))) for f in filaments]
+    distance = rectangle_mean_distance(spec.conductor.width, spec.conductor.thickness)
+    return np.asarray(winding_inductance(groups, distance))
+
+
+def _electrical(spec, product: Product, efficiency: float, current: float) -> dict[str, Figure]:
+    inductance = float(series_inductance(product, spec).sum())
+    length = sum(w.length for w in product.windings)
+    resistance = spec.conductor.effective_resistivity * length / spec.conductor.area
+    merit = efficiency**2 * spec.primary.radius**5 / (MU_0 * inductance)
+    figures = {
+        "inductance": Figure(inductance, "H", "Neumann integral of all layers in series, uniform current over the section"),
+        "resistance": Figure(resistance, "ohm", "resistivity times length over section, direct current, at conductor.temperature"),
+        "dissipated_power": Figure(resistance * current**2, "W", "resistance times operating current squared, continuous"),
+        "stored_energy": Figure(inductance * current**2 / 2, "J", "inductance times operating current squared over two"),
+        "figure_of_merit": Figure(merit, "1", "efficiency^2 a^5 / (mu0 L), a the primary's radius"),
+        "wire_length": Figure(length, "m", "all layers, with jogs, returns, links and leads"),
+        "conductor_mass": Figure(length * spec.conductor.area * spec.conductor.density, "kg", "length times section times density"),
+    }
+    return figures | _driven(spec, efficiency, current, inductance, resistance)
+
+
+def _driven(spec, efficiency, current, inductance, resistance) -> dict[str, Figure]:
+    """Rise time and slew rate at the amplifier's voltage: t = L I / (V - R I)."""
+    if spec.amplifier is None:
+        return {}
+    spare = spec.amplifier.voltage - resistance * current
+    slew = efficiency * spare / inductance
+    method = "linear ramp to operating current: L I / (V - R I) with the amplifier's voltage"
+    limit = {"gradient_strength_limit": Figure(efficiency * spec.amplifier.current, "T/m", "efficiency times the amplifier's current")}
+    if spare <= 0:
+        return limit
+    return limit | {
+        "rise_time": Figure(inductance * current / spare, "s", method),
+        "slew_rate": Figure(slew, "T/m/s", "gradient strength over rise time"),
+    }
+
+
+def _mechanical(setting, product: Product) -> dict[str, Figure]:
+    from designtools.recipes.gradient import background
+
+    if setting.spec.magnet is None:
+        return {}
+    magnet = background(setting.spec)
+    push, twist = (np.asarray(f(product.source, magnet)) for f in (force, torque))
+    method = "sum over the wires of dl x B in the magnet's field at operating current"
+    return {
+        "net_force": Figure(float(np.linalg.norm(push)), "N", method),
+        "torque": Figure(float(np.linalg.norm(twist)), "N·m", method.replace("dl x B", "r x (dl x B)") + ", about the origin"),
+    }
+
+
+def _spacings(spec, product: Product) -> dict[str, Figure]:
+    width = spec.conductor.width
+    surface = min(wire_spacing(w.tracks, width).distance for w in product.windings)
+    figures = {"wire_spacing_min": Figure(surface, "m", "smallest distance between centrelines of neighbouring tracks, in space")}
+    figures["wire_gap_min"] = Figure(surface - width, "m", "the same less the conductor's width")
+    lifted = min(lifted_spacing(w.tracks, width).distance for w in product.windings)
+    if np.isfinite(lifted):
+        figures["lifted_spacing_min"] = Figure(lifted, "m", "smallest centre distance of returns, links and leads to anything")
+    return figures
+
+
+def _implied(spec) -> tuple[dict, ...]:
+    """What the spec asks for outside `requirements`."""
+    pitch = spec.conductor.width + spec.conductor.spacing
+    asked = [
+        {"quantity": "linearity_error_max", "op": "<=", "limit": spec.target.error},
+        {"quantity": "wire_spacing_min", "op": ">=", "limit": pitch},
+    ]
+    if spec.stray is not None:
+        asked.append({"quantity": "stray_field_max", "op": "<=", "limit": spec.stray.limit})
+    if spec.amplifier is not None:
+        asked.append({"quantity": "operating_current", "op": "<=", "limit": spec.amplifier.current})
+    if spec.limits.torque is not None:
+        asked.append({"quantity": "torque", "op": "<=", "limit": spec.limits.torque})
+    if spec.limits.net_force is not None:
+        asked.append({"quantity": "net_force", "op": "<=", "limit": spec.limits.net_force})
+    return tuple(asked)
+
+
+# --- what the report draws ----------------------------------------------------------------------
+
+
+def _field_map(setting, product: Product) -> FieldMap:
+    """B of the winding on a cube about the region."""
+    half = 1.1 * max(setting.spec.region.half_widths)
+    axes = tuple(np.linspace(c - half, c + half, MAP_SIDE) for c in setting.centre)
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    values = np.asarray(product.source.field(grid.reshape(-1, 3))).reshape(grid.shape)
+    return FieldMap("flux_density", axes, values, "T")
+
+
+def _plots(setting, product: Product, stages) -> dict:
+    spec = setting.spec
+    plots = {
+        "region": Ball("region of linearity", tuple(spec.region.half_widths), tuple(spec.region.centre)),
+        "linearity": _linearity_map(setting, product.source, stages),
+        "component": _component_map(setting, product.source),
+        "profile": _profile(setting, product.stages),
+        "stages": _stage_table(stages),
+    }
+    if spec.stray is not None:
+        plots["stray_profile"] = _stray_profile(setting, product.stages)
+        plots["stray"] = _stray_map(setting, product.source)
+    for layer in setting.layers:
+        plots[f"density_{layer.name}"] = _density_map(layer, product.sheets[layer.name])
+    return plots
+
+
+def _plane(setting, half_x: float, half_y: float, side: int):
+    """Grid in the plane of the gradient axis and the bore (or the next axis, where the gradient runs along it)."""
+    first = np.asarray(setting.spec.target.gradient_axis, float)
+    second = setting.frame[2] if abs(first @ setting.frame[2]) < 0.99 else setting.frame[0]
+    second = second - first * (first @ second)
+    second /= np.linalg.norm(second)
+    x, y = np.linspace(-half_x, half_x, side), np.linspace(-half_y, half_y, side)
+    points = setting.centre + x[:, None, None] * first + y[None, :, None] * second
+    return x, y, points, first, second
+
+
+def _linearity_map(setting, source, stages) -> PlaneMap:
+    reach, error = setting.reach, setting.spec.target.error
+    x, y, points, first, second = _plane(setting, 1.25 * reach, 1.25 * reach, 101)
+    component = np.asarray(source.field(points.reshape(-1, 3))) @ setting.b0
+    gradient = list(stages.values())[-1]["gradient"]
+    deviation = (component.reshape(points.shape[:2]) - gradient * x[:, None]) / (gradient * reach)
+    return PlaneMap(
+        "Linearity error", x, y, deviation, "1", x_label="along the gradient", y_label="across",
+        label="deviation over gradient x reach", levels=(-error, -error / 2, error / 2, error), circle=(0.0, 0.0, reach),
+        diverging=True, span=(-2 * error, 2 * error), origin=setting.centre, x_direction=first, y_direction=second,
+        caption="Deviation of B·b0 from the fitted gradient, of the wires as wound. The circle is the region.",
+    )  # fmt: skip
+
+
+def _component_map(setting, source) -> PlaneMap:
+    half = 0.85 * setting.spec.primary.radius
+    x, y, points, first, second = _plane(setting, half, half, 81)
+    component = (np.asarray(source.field(points.reshape(-1, 3))) @ setting.b0).reshape(points.shape[:2])
+    return PlaneMap(
+        "Encoded component", x, y, component, "T", x_label="along the gradient", y_label="across", label="B·b0",
+        circle=(0.0, 0.0, setting.reach), diverging=True,
+        caption="B·b0 of the wires at operating current; equidistant contours are what imaging needs.",
+        levels=tuple(np.linspace(-1, 1, 11) * setting.spec.target.strength * setting.reach),
+    )  # fmt: skip
+
+
+def _profile(setting, stages) -> Lines:
+    """Deviation along the gradient axis and along a chord, for each stage."""
+    reach = setting.reach
+    x = np.linspace(-1.1 * reach, 1.1 * reach, 111)
+    axis = np.asarray(setting.spec.target.gradient_axis, float)
+    points = setting.centre + x[:, None] * axis
+    curves = {}
+    for name, source in stages.items():
+        component = np.asarray(source.field(points)) @ setting.b0
+        curves[name] = (component - setting.spec.target.strength * x) / (setting.spec.target.strength * reach)
+    error = setting.spec.target.error
+    return Lines(
+        "Field error along the gradient axis", x, curves, "1", x_label="along the gradient", y_label="error over G x reach",
+        marks={"allowed": error, "allowed ": -error}, caption="Sheet, loose loops and joined winding against target.strength.",
+    )  # fmt: skip
+
+
+def _stray_profile(setting, stages) -> Lines:
+    """Largest |B| over the azimuth at each axial position of the stray surface."""
+    stray = setting.spec.stray
+    surface = regions.cylinder(stray.radius, stray.length, 48, 81, setting.frame)
+    z = (surface.points @ setting.frame[2]).reshape(48, 81)[0]
+    curves = {}
+    for name, source in stages.items():
+        size = np.linalg.norm(np.asarray(source.field(surface.points)), axis=1)
+        curves[name] = size.reshape(48, 81).max(axis=0)
+    return Lines(
+        "Stray field outside", z, curves, "T", x_label="axial", y_label="largest |B| round the surface",
+        marks={"stray.limit": stray.limit}, caption=f"On the cylinder of radius {stray.radius * 1e3:.0f} mm at operating current.",
+    )  # fmt: skip
+
+
+def _stray_map(setting, source) -> PlaneMap:
+    stray = setting.spec.stray
+    phi, z = np.linspace(-np.pi, np.pi, 91), np.linspace(-stray.length / 2, stray.length / 2, 81)
+    local = np.stack(np.broadcast_arrays(stray.radius * np.cos(phi)[:, None], stray.radius * np.sin(phi)[:, None], z[None, :]), axis=-1)
+    size = np.linalg.norm(np.asarray(source.field((local @ setting.frame).reshape(-1, 3))), axis=1)
+    return PlaneMap(
+        "Stray field on the surface outside", stray.radius * phi, z, size.reshape(91, 81), "T", x_label="arc length",
+        y_label="axial", label="|B|", levels=(stray.limit,), caption="|B| of the wires on the unrolled stray surface.",
+    )  # fmt: skip
+
+
+def _density_map(layer, part) -> SurfaceMap:
+    density = np.linalg.norm(np.asarray(part.surface_current()), axis=1)
+    flat = layer.former.unroll(layer.mesh.uv)
+    return SurfaceMap(
+        f"Current density on the {layer.name}", flat, layer.mesh.faces, density, "A/m", label="|K|",
+        period=2 * np.pi * layer.former.radius, caption="Of the continuous sheet at operating current, unrolled.",
+    )  # fmt: skip
+
+
+def _stage_table(stages) -> Table:
+    columns = ("stage", "gradient", "largest error", "rms error", "largest stray field")
+    rows = []
+    for name, found in stages.items():
+        stray = Figure(found["stray_field_max"], "T", "") if "stray_field_max" in found else "not asked"
+        errors = [Figure(found[key], "1", "") for key in ("linearity_error_max", "linearity_error_rms")]
+        rows.append((name, Figure(found["gradient"], "T/m", ""), *errors, stray))
+    return Table(
+        "From sheet to winding", columns, tuple(rows),
+        caption="What discretisation into turns, and joining them with returns, links and leads, costs.",
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""Stray-field extent against closed forms (dipole, thin solenoid, zero-dipole pair)."""
+
+import numpy as np
+import pytest
+
+from designtools.fringe import fringe_extent
+from designtools.sources import Blocks, Loops, Magnets, Uniform
+from designtools.units import MU_0
+
+
+def coaxial(radii, currents):
+    n = len(radii)
+    return Loops(np.zeros((n, 3)), np.tile([0.0, 0.0, 1.0], (n, 1)), radii, currents)
+
+
+def test_loop_off_axis_field():
+    """Complete elliptic integrals, a = 0.5 m, 1 MA turns, at r = 1.2 m, z = 0.8 m."""
+    field = coaxial([0.5], [1e6]).field(np.array([[1.2, 0, 0.8]]))[0]
+    np.testing.assert_allclose(field, [0.038177107786751, 0, 0.0017771356935061], rtol=1e-12, atol=1e-18)
+
+
+def test_dipole_surface_area_and_volume():
+    """m = 1e6 A m2 as a loop of 1 mm: r = R0 (1 + 3 cos^2)^(1/6); the loop's size shifts it by 2e-8."""
+    fringe = fringe_extent(coaxial([1e-3], [1e6 / (np.pi * 1e-6)]))
+    assert fringe.axial == pytest.approx(7.3680629972808, rel=5e-8)
+    assert fringe.radial == pytest.approx(5.8480354764257, rel=5e-8)
+    assert fringe.area == pytest.approx(142.54783214393, rel=5e-8)
+    assert fringe.volume == pytest.approx(1156.2510271127, rel=5e-8)
+    assert fringe.on_axis == fringe.axial
+
+
+def test_unshielded_solenoid():
+    """Current sheet a = 0.5 m, L = 1.6 m, 1.5 T, here 0.1 mm thick about the same radius."""
+    sheet, thickness = 1407623.1845648, 1e-4
+    solenoid = Blocks([0.5 - thickness / 2], [0.5 + thickness / 2], [-0.8], [0.8], [sheet / thickness])
+    fringe = fringe_extent(solenoid)
+    assert fringe.axial == pytest.approx(8.9443815271905, rel=1e-7)
+    assert fringe.radial == pytest.approx(7.0402001337472, rel=1e-7)
+    assert fringe_extent(solenoid, level=9e-4, angles=60).axial == pytest.approx(7.3659592660082, rel=1e-7)
+
+
+def test_zero_dipole_pair_is_not_extrapolated():
+    """NI2 = -NI1 (a1/a2)^2: the far field falls as r^-5."""
+    pair = coaxial([0.5, 0.8], [1e6, -390625.0])
+    assert float(pair.field(np.zeros((1, 3)))[0, 2]) == pytest.approx(0.94984090385879, rel=1e-12)
+    fringe = fringe_extent(pair)
+    assert fringe.on_axis == pytest.approx(2.7579687216172, rel=1e-12)
+    assert fringe.on_midplane == pytest.approx(2.4109572527903, rel=1e-12)
+    assert fringe.axial == pytest.approx(2.7579687216172, rel=1e-12)
+    assert fringe.radial == pytest.approx(2.4109572527903, rel=1e-12)
+    alone = fringe_extent(coaxial([0.5], [1e6]), angles=60)
+    assert alone.axial == pytest.approx(6.7980333511054, rel=1e-12)
+
+
+def test_lobes_reach_farther_than_the_axes():
+    """A shielded magnet's surface bulges beside its axes: the maximum is found, not the value on the midplane."""
+    fringe = fringe_extent(
+        Loops([[0, 0, 0.3], [0, 0, -0.3]], [[0, 0, 1], [0, 0, 1]], [0.5, 0.5], [1e6, -1e6]), angles=120
+    )
+    assert fringe.on_midplane < 0.95 * fringe.radial
+    outline = fringe.contour
+    assert fringe.radial == pytest.approx(np.abs(outline[:, 0]).max(), rel=1e-3)
+    assert fringe.radial >= np.abs(outline[:, 0]).max()
+
+
+def test_general_source_is_sampled_all_round():
+    """A magnet along x seen about x: the dipole figures again; its size shifts them by 1e-6."""
+    edge = 0.01
+    magnet = Magnets([[0, 0, 0]], [[edge] * 3], [[0, 0, 0]], [[1e6 * MU_0 / edge**3, 0, 0]])
+    fringe = fringe_extent(magnet, axis="x", angles=48)
+    assert fringe.axial == pytest.approx(7.3680629972808, rel=1e-6)
+    assert fringe.radial == pytest.approx(5.8480354764257, rel=1e-6)
+    assert fringe.volume == pytest.approx(1156.2510271127, rel=1e-6)
+    assert fringe.area == pytest.approx(142.54783214393, rel=1e-6)
+
+
+def test_weak_source_never_reaches_the_level():
+    fringe = fringe_extent(coaxial([0.5], [1.0]), level=1.0, angles=12)
+    assert fringe.axial == fringe.radial == fringe.area == fringe.volume == 0.0
+
+
+def test_contour_close_to_the_conductor_is_found_inside_the_bounding_sphere():
+    """On the axis of a loop |B| = B0 (1 + z^2/a^2)^(-3/2)."""
+    loop = coaxial([0.5], [1.0])
+    level = 0.9 * MU_0
+    fringe = fringe_extent(loop, level=level, angles=24)
+    assert fringe.on_axis == pytest.approx(0.5 * np.sqrt((1 / 0.9) ** (2 / 3) - 1), rel=1e-10)
+
+
+def test_refusals_are_sentences():
+    with pytest.raises(TypeError, match="leave background fields out"):
+        fringe_extent(Uniform([0, 0, 1]))
+    with pytest.raises(ValueError, match="level must be a positive"):
+        fringe_extent(coaxial([0.5], [1e6]), level=0)
