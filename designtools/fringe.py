@@ -10,14 +10,18 @@ from designtools.sources import Assembly, Blocks, Loops
 from designtools.sources.extent import extent
 
 _RADII = 96  # samples along a ray, from the conductors out to where the field has ended
+_CLOSE = 1e-11  # relative error of a crossing
+_SMALL, _LARGE = 512, 8192  # points per evaluation
 
 
 @dataclass(frozen=True)
 class Fringe:
     """The outermost surface |B| = level about `centre`.
 
-    axial, radial: largest distance from the centre along the axis and from the axis (m);
-    on_axis, on_midplane: its distance from the centre along +axis and along the first direction across it (m);
+    axial, radial: its distance from the centre along the axis (+ or -, the larger) and across it, largest
+    over the midplane (m), as siting drawings quote it;
+    axial_max, radial_max: the largest distance along the axis and from the axis of any of its points (m): a surface
+    with lobes beside its axes reaches farther than `axial` and `radial` say, so hold these to a safety limit;
     area: enclosed in the plane of these two directions (m2); volume: enclosed (m3), pockets of weaker field included;
     contour: (K,2) m, coordinates (across, along) of the surface in that plane, closed.
     """
@@ -25,8 +29,8 @@ class Fringe:
     level: float
     axial: float
     radial: float
-    on_axis: float
-    on_midplane: float
+    axial_max: float
+    radial_max: float
     area: float
     volume: float
     contour: np.ndarray
@@ -47,12 +51,14 @@ def fringe_extent(source, level: float = 5e-4, axis="z", centre=(0.0, 0.0, 0.0),
     outline = rays.reach(*_in_plane(plane))
     phi = _azimuths(source, axis, centre, angles)
     along, across = _farthest(rays, phi, angles)
+    poles = rays.reach(np.array([0.0, np.pi]), np.zeros(2))
+    equator = rays.reach(np.full(len(phi), np.pi / 2), phi)
     return Fringe(
         level=float(level),
-        axial=along,
-        radial=across,
-        on_axis=float(outline[0]),
-        on_midplane=float(rays.reach(np.array([np.pi / 2]), np.zeros(1))[0]),
+        axial=float(poles.max()),
+        radial=float(equator.max()),
+        axial_max=max(along, float(poles.max())),
+        radial_max=max(across, float(equator.max())),
         area=float(np.sum(outline**2) * np.pi / (2 * angles)),
         volume=_volume(rays, phi, angles),
         contour=np.column_stack([outline * np.sin(plane), outline * np.cos(plane)]),
@@ -77,7 +83,8 @@ class _Rays:
             low[missed], high[missed] = self._bracket(directions[missed], np.linspace(0, self.inside, 4 * _RADII))
         found = ~np.isnan(low)
         result = np.zeros(len(directions))
-        result[found] = self._refine(directions[found], low[found], high[found])
+        if found.any():
+            result[found] = self._refine(directions[found], low[found], high[found])
         return result
 
     def _directions(self, theta, phi):
@@ -86,8 +93,12 @@ class _Rays:
 
     def _excess(self, directions, radii):
         """log(|B|/level) at radii (Q,) along directions (Q,3)."""
-        field = np.asarray(self.source.field(self.centre + radii[:, None] * directions))
-        return np.log(np.maximum(np.linalg.norm(field, axis=1), 1e-300) / self.level)
+        points = self.centre + radii[:, None] * directions
+        size = np.concatenate([np.linalg.norm(self._field(batch), axis=1) for batch in _batches(points)])[: len(points)]
+        return np.log(np.maximum(size, 1e-300) / self.level)
+
+    def _field(self, points):
+        return np.asarray(self.source.field(points))
 
     def _bracket(self, directions, radii):
         """The last interval of `radii` over which the field falls through the level; NaN where there is none."""
@@ -110,9 +121,9 @@ class _Rays:
             inner = np.sort(np.stack([middle, guess]), axis=0)
             f_inner = np.where(middle <= guess, [f_middle, f_guess], [f_guess, f_middle])
             low, f_low, high, f_high = _narrow(low, f_low, inner, f_inner, high, f_high)
-            if np.all((high - low <= 1e-13 * high) | (np.abs(f_guess) < 1e-14)):
+            if np.all((high - low <= _CLOSE * high) | (np.abs(f_guess) < _CLOSE)):
                 break
-        return np.where(np.abs(f_guess) < 1e-14, guess, (low + high) / 2)
+        return np.where(np.abs(f_guess) < _CLOSE, guess, (low + high) / 2)
 
     def _end_of_field(self):
         """A radius beyond all sources on whose sphere |B| < level everywhere."""
@@ -127,6 +138,14 @@ class _Rays:
                     "check the unit of the level and leave background fields out"
                 )
         return radius * 1.3
+
+
+def _batches(points):
+    """Batches of one of two sizes, the last one padded: few shapes, so few compilations."""
+    size = _SMALL if len(points) <= _SMALL else _LARGE
+    padding = -len(points) % size
+    padded = np.concatenate([points, np.repeat(points[-1:], padding, axis=0)])
+    return padded.reshape(-1, size, 3)
 
 
 def _narrow(low, f_low, inner, f_inner, high, f_high):
@@ -180,7 +199,7 @@ def _across(reach, theta):
 def _zoom(rays, grid, reach, spacing, measure):
     step = np.linspace(-1, 1, 9)
     best, at = 0.0, None
-    for _ in range(8):
+    for _ in range(6):
         values = measure(reach, grid[0])
         k = int(np.argmax(values))
         if at is None or values[k] > best:

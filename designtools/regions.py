@@ -63,14 +63,17 @@ def ellipsoid(semi_axes, centre=(0.0, 0.0, 0.0), order: int = 16, name: str = "e
 
 
 def cylinder(radius: float, length: float, n_phi: int, n_z: int, frame=None, name: str = "cylinder") -> Region:
-    """The wall of a cylinder about the third axis of `frame` (3,3; rows are unit vectors), area weights."""
+    """The wall of a cylinder about the third axis of `frame` (3,3; rows are unit vectors), both rims included.
+
+    Rings at equal distances, half weight on the rims (trapezoidal rule).
+    """
     frame = np.eye(3) if frame is None else np.asarray(frame, float)
     phi = 2 * np.pi * (np.arange(n_phi) + 0.5) / n_phi
-    t, w = leggauss(n_z)
-    phi, z = np.meshgrid(phi, t * length / 2, indexing="ij")
+    w = np.ones(n_z)
+    w[[0, -1]] = 0.5
+    phi, z = np.meshgrid(phi, np.linspace(-length / 2, length / 2, n_z), indexing="ij")
     local = np.stack([radius * np.cos(phi), radius * np.sin(phi), z], axis=-1).reshape(-1, 3)
-    weights = np.tile(w / w.sum() / n_phi, n_phi)
-    return Region(local @ frame, weights, name)
+    return Region(local @ frame, np.tile(w / w.sum() / n_phi, n_phi), name)
 
 
 def scattered_ball(radius: float, centre=(0.0, 0.0, 0.0), count: int = 2000, seed: int = 1, name: str = "audit") -> Region:

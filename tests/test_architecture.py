@@ -29,7 +29,8 @@ LAYERS = (
     ("questions", {"quantities", "rf"}),
     ("answers", {"solve", "windings"}),
     ("records", {"result"}),
-    ("design", {"recipes", "audit"}),
+    ("audit", {"audit"}),
+    ("design", {"recipes"}),
     ("files", {"export", "centreline"}),
     ("report", {"report"}),
     ("pipeline", {"pipeline"}),
@@ -257,3 +258,43 @@ def test_every_module_says_what_it_is():
 def test_public_names_resolve_to_documented_things(name):
     value = getattr(designtools, name)
     assert isinstance(value, float) or value.__doc__
+
+
+# --- the checks themselves can fail --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("KEPT = {}\n", "empty container"),
+        ("TABLE = {'a': 1}\ndef f(x):\n    TABLE['b'] = x\n", "writes to TABLE"),
+        ("NAMES = ['a']\ndef f(x):\n    NAMES.append(x)\n", "NAMES.append"),
+        ("COUNT = 0\ndef f():\n    global COUNT\n    COUNT += 1\n", "global COUNT"),
+        ("from functools import cache\n@cache\ndef f(x):\n    return x\n", "@cache"),
+    ],
+)
+def test_state_is_found(tmp_path, text, words):
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert any(words in what for _, what in _state(path))
+
+
+def test_constants_and_local_containers_are_not_state(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("TABLE = {'a': 1}\ndef f(x):\n    found = []\n    found.append(TABLE[x])\n    return found\n")
+    assert list(_state(path)) == []
+
+
+def test_imports_are_found_however_they_are_written(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        "import designtools.cli\nfrom designtools import result\nfrom designtools.units import MU_0\n"
+        "def f(kind):\n    from designtools.export.csv import write\n    import_module(f'designtools.recipes.{kind}')\n"
+    )
+    names = ["designtools.cli", "designtools.result", "designtools.units", "designtools.export.csv", "designtools.recipes."]
+    assert sorted(name for _, name in imported(path)) == sorted(names)
+
+
+def test_circles_are_found():
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
+    assert _circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

@@ -9,7 +9,9 @@ RNG = np.random.default_rng(0)
 
 
 def test_log1p_over_all_magnitudes():
-    u = np.concatenate([10 ** RNG.uniform(-20, 300, 5000), 10 ** RNG.uniform(-2, 1, 5000), [0.0, 0.41421356, 0.4142136]])
+    u = np.concatenate(
+        [10 ** RNG.uniform(-20, 300, 5000), 10 ** RNG.uniform(-2, 1, 5000), [0.0, 0.41421356, 0.4142136]]
+    )
     np.testing.assert_allclose(log1p(u), np.log1p(u), rtol=5e-16, atol=0)
 
 

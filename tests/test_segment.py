@@ -71,7 +71,9 @@ def test_hard_point_of_a_turned_and_moved_segment(rho):
     wire = Filaments([start], [start + axis], [1.0])
     field = wire.field((start + 0.5 * axis + rho * side)[None])[0]
     expected = float(exact_unit_segment(rho, 0.5)[0]) * np.cross(axis, side)
-    np.testing.assert_allclose(field, expected, atol=1e-15 / rho * np.abs(expected).max())  # rounding of inputs
+    np.testing.assert_allclose(
+        field, expected, atol=1e-15 / rho * np.abs(expected).max()
+    )  # rounding of inputs
 
 
 @pytest.mark.parametrize("xyz", [(0, 0, 0), (0, 0, 1), (0, 0, 0.5), (0, 0, 2), (0, 0, -1)])
@@ -80,7 +82,7 @@ def test_on_the_wire_zero_and_finite_slopes(xyz):
     assert np.all(UNIT.field(xyz) == 0)
     assert np.isfinite(UNIT.potential(xyz)).all()
     for method in ("field", "potential"):
-        slopes = jax.jacrev(lambda s, p: getattr(s, method)(p), argnums=(0, 1))(UNIT, xyz)
+        slopes = jax.jacrev(lambda s, p, m=method: getattr(s, m)(p), argnums=(0, 1))(UNIT, xyz)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
 
 
@@ -103,7 +105,9 @@ def test_linear_in_current_and_superposition():
     np.testing.assert_allclose(2 * half.field(xyz), wire.field(xyz), rtol=1e-14)
     parts = [Filaments(wire.start[k], wire.end[k], wire.current[k]) for k in (slice(0, 15), slice(15, None))]
     both = Assembly(parts)
-    np.testing.assert_allclose(both.field(xyz), wire.field(xyz), rtol=0, atol=1e-13 * np.abs(wire.field(xyz)).max())
+    np.testing.assert_allclose(
+        both.field(xyz), wire.field(xyz), rtol=0, atol=1e-13 * np.abs(wire.field(xyz)).max()
+    )
     assert isinstance(both.parts, tuple)
 
 
@@ -138,7 +142,9 @@ def test_against_magpylib():
         [magpylib.current.Polyline(i, vertices=[s, e]) for s, e, i in zip(wire.start, wire.end, wire.current)]
     )
     expected = magpylib.getB(twin, xyz)
-    np.testing.assert_allclose(wire.field(xyz), expected, rtol=0, atol=1e-9 * np.abs(expected).max())  # its error beside the line beyond a wire
+    np.testing.assert_allclose(
+        wire.field(xyz), expected, rtol=0, atol=1e-9 * np.abs(expected).max()
+    )  # its error beside the line beyond a wire
 
 
 def test_derivatives_by_taylor():
@@ -223,7 +229,8 @@ def test_mutual_inductance_of_coaxial_loops():
     # Maxwell's elliptic closed form for radii 0.5 and 0.4 m, 0.3 m apart; polygons converge as 1/n^2
     exact = 3.4697645577282e-07
     errors = [
-        float(winding_inductance([ring(0.5, n=n), ring(0.4, 0.3, n=n)], 1e-3)[0, 1]) / exact - 1 for n in (100, 200)
+        float(winding_inductance([ring(0.5, n=n), ring(0.4, 0.3, n=n)], 1e-3)[0, 1]) / exact - 1
+        for n in (100, 200)
     ]
     assert abs(errors[1]) < 2e-4
     np.testing.assert_allclose(errors[0] / errors[1], 4, rtol=0.01)
@@ -233,14 +240,18 @@ def test_mutual_inductance_of_coaxial_loops():
 def test_self_inductance_of_a_ring(radius, wire):
     exact = MU_0 * radius * (np.log(8 * radius / wire) - 1.75)
     found = winding_inductance([ring(radius)], round_mean_distance(wire))[0, 0]
-    np.testing.assert_allclose(found, exact, rtol=0.1 * wire / radius)  # the bend moves the wire off its own tangent
+    np.testing.assert_allclose(
+        found, exact, rtol=0.1 * wire / radius
+    )  # the bend moves the wire off its own tangent
 
 
 def test_mean_distance_of_rectangles():
     # square 0.44705 a, thin strip exp(-3/2) w (Grover 1946, ch. 3)
     np.testing.assert_allclose(rectangle_mean_distance(2.0, 2.0), 2 * 0.44705, rtol=1e-5)
     np.testing.assert_allclose(rectangle_mean_distance(1.0, 1e-5), np.exp(-1.5), rtol=1e-4)
-    np.testing.assert_allclose(rectangle_mean_distance(3.0, 1.0), rectangle_mean_distance(1.0, 3.0), rtol=1e-12)
+    np.testing.assert_allclose(
+        rectangle_mean_distance(3.0, 1.0), rectangle_mean_distance(1.0, 3.0), rtol=1e-12
+    )
 
 
 def test_turns_in_series_and_opposition():
@@ -248,4 +259,6 @@ def test_turns_in_series_and_opposition():
     matrix = winding_inductance([a, b], 1e-3)
     for sign in (1, -1):
         series = [np.concatenate([p, q]) for p, q in zip(a, (b[0], b[1], sign * b[2]))]
-        np.testing.assert_allclose(winding_inductance([series], 1e-3)[0, 0], matrix[0, 0] + matrix[1, 1] + 2 * sign * matrix[0, 1])
+        np.testing.assert_allclose(
+            winding_inductance([series], 1e-3)[0, 0], matrix[0, 0] + matrix[1, 1] + 2 * sign * matrix[0, 1]
+        )

@@ -33,7 +33,9 @@ def test_against_quadrature(xyz):
 
     inverse, *force = quadrature(integrand)
     point = np.array([xyz])
-    np.testing.assert_allclose(triangle.potential(point, CORNERS, CURRENT)[0], 1e-7 * CURRENT[0] * inverse, rtol=1e-12)
+    np.testing.assert_allclose(
+        triangle.potential(point, CORNERS, CURRENT)[0], 1e-7 * CURRENT[0] * inverse, rtol=1e-12
+    )
     expected = 1e-7 * np.cross(CURRENT[0], force)
     found = triangle.field(point, CORNERS, CURRENT)[0]
     np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
@@ -57,16 +59,22 @@ def test_plane_is_the_mean_of_both_sides():
     middle = triangle.field(CENTRE[None], CORNERS, CURRENT)[0]
     np.testing.assert_allclose(sides.mean(axis=0), middle, atol=1e-5 * np.abs(middle).max())
     jump = sides[0] - sides[1]
-    np.testing.assert_allclose(jump, 4e-7 * np.pi * np.cross(CURRENT[0], NORMAL), atol=1e-5 * np.abs(jump).max())
+    np.testing.assert_allclose(
+        jump, 4e-7 * np.pi * np.cross(CURRENT[0], NORMAL), atol=1e-5 * np.abs(jump).max()
+    )
 
 
-SINGULAR = np.array([A, B, C, (A + B) / 2, (B + C) / 2, (C + A) / 2, CENTRE, 2 * A - B, A + B - C, 3 * CENTRE - 2 * A])
+SINGULAR = np.array(
+    [A, B, C, (A + B) / 2, (B + C) / 2, (C + A) / 2, CENTRE, 2 * A - B, A + B - C, 3 * CENTRE - 2 * A]
+)
 
 
 def test_finite_in_value_and_slope_on_plane_edges_and_corners():
     for function in (triangle.field, triangle.potential):
         assert np.isfinite(function(SINGULAR, CORNERS, CURRENT)).all()
-        slopes = jax.grad(lambda *at: function(*at, CURRENT).sum(), argnums=(0, 1))(jnp.asarray(SINGULAR), jnp.asarray(CORNERS))
+        slopes = jax.grad(lambda p, c, f=function: f(p, c, CURRENT).sum(), argnums=(0, 1))(
+            jnp.asarray(SINGULAR), jnp.asarray(CORNERS)
+        )
         assert all(np.isfinite(leaf).all() for leaf in slopes)
 
 
@@ -101,4 +109,6 @@ def test_two_halves_make_the_whole():
     xyz = np.random.default_rng(2).normal(size=(20, 3))
     for function in (triangle.field, triangle.potential):
         whole = function(xyz, CORNERS, CURRENT)
-        np.testing.assert_allclose(function(xyz, halves, CURRENT.repeat(2, axis=0)), whole, rtol=1e-11, atol=1e-22)
+        np.testing.assert_allclose(
+            function(xyz, halves, CURRENT.repeat(2, axis=0)), whole, rtol=1e-11, atol=1e-22
+        )

@@ -1,0 +1,1 @@
+"""Surfaces that carry current: where they are, how they unroll, how they are meshed."""

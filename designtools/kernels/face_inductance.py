@@ -25,15 +25,23 @@ def _orbit_rule(*orbits):
     """Barycentric points and weights from (weight, first, second) with all permutations of each orbit."""
     points, weights = [], []
     for weight, a, b in orbits:
-        members = sorted({tuple(np.roll(p, k)) for p in ((a, b, 1 - a - b), (b, a, 1 - a - b)) for k in range(3)})
+        members = sorted(
+            {tuple(np.roll(p, k)) for p in ((a, b, 1 - a - b), (b, a, 1 - a - b)) for k in range(3)}
+        )
         distinct = [p for i, p in enumerate(members) if not any(np.allclose(p, q) for q in members[:i])]
         points += distinct
         weights += [weight] * len(distinct)
     return np.array(points), np.array(weights) / np.sum(weights)
 
 
+# Radon 1948: degree 5, 7 points
+_APART_RULE = _orbit_rule(
+    (0.225, 1 / 3, 1 / 3),
+    (0.132394152788506, 0.470142064105115, 0.470142064105115),
+    (0.125939180544827, 0.101286507323456, 0.101286507323456),
+)
 # Dunavant, Int. J. Numer. Meth. Eng. 21 (1985) 1129: degree 6, 12 points
-_NEAR_RULE = _orbit_rule(
+_CORNER_RULE = _orbit_rule(
     (0.116786275726379, 0.249286745170910, 0.249286745170910),
     (0.050844906370207, 0.063089014491502, 0.063089014491502),
     (0.082851075618374, 0.310352451033784, 0.053145049844817),
@@ -48,8 +56,13 @@ def _quarter(rule):
     return np.concatenate([points @ part for part in parts]), np.tile(weights / 4, 4)
 
 
-_CORNER_RULE = _quarter(_NEAR_RULE)  # one corner in common
-_EDGE_RULE = _quarter(_CORNER_RULE)  # an edge in common: the slope of the inner integral is unbounded there
+def _extrapolate(rule):
+    """Cancels an error that goes with the square of the size: 4/3 of the quartered rule less 1/3 of the whole."""
+    fine = _quarter(rule)
+    return np.concatenate([fine[0], rule[0]]), np.concatenate([fine[1] * 4, -rule[1]]) / 3
+
+
+_EDGE_RULE = _extrapolate(_CORNER_RULE)  # the slope of the inner integral is unbounded at a common edge
 
 
 def pair_integrals(corner_a, corner_b):
@@ -57,13 +70,13 @@ def pair_integrals(corner_a, corner_b):
 
     The energy of the sheets K_a, K_b (A/m) is mu0/8pi times the sum of K_a.K_b times these.  Swapping the
     arguments transposes the result.  Memory beyond the result is bounded.  Error against the largest entry on
-    an even mesh: 5e-5 for faces with a common edge, 2e-5 elsewhere.
+    an even mesh: below 4e-5.
     """
     corner_a, corner_b = np.asarray(corner_a, float), np.asarray(corner_b, float)
     result = _far(corner_a, corner_b)
     row, column = _near_pairs(corner_a, corner_b)
     shared = _shared_corners(corner_a[row], corner_b[column])
-    for count, rule in enumerate((_NEAR_RULE, _CORNER_RULE, _EDGE_RULE)):
+    for count, rule in enumerate((_APART_RULE, _CORNER_RULE, _EDGE_RULE)):
         i, j = row[shared == count], column[shared == count]
         result[i, j] = _near(corner_a[i], corner_b[j], rule)
     same = shared == 3

@@ -62,7 +62,9 @@ def _field_factor_slope(primals, tangents):
 
 def _dot_tangents(primals, tangents):
     """Ri.dRi, Rf.dRf and d(Ri.Rf), each (S, P), linear in the tangents."""
-    (p, s, e), (dp, ds, de) = ((jnp.concatenate(t[0]), *(jnp.concatenate(c, axis=1) for c in t[1:])) for t in (primals, tangents))
+    (p, s, e), (dp, ds, de) = (
+        (jnp.concatenate(t[0]), *(jnp.concatenate(c, axis=1) for c in t[1:])) for t in (primals, tangents)
+    )
     of_point = jnp.concatenate([dp, jnp.sum(p * dp, axis=0, keepdims=True)])
     of_ends = jnp.concatenate([p, jnp.ones_like(p[:1])])
 
@@ -71,7 +73,11 @@ def _dot_tangents(primals, tangents):
         linear = jnp.concatenate([-d_corner, jnp.sum(self_dot, axis=1, keepdims=True)], axis=1)
         return known @ of_point + linear @ of_ends
 
-    return tangent(s, ds, s * ds, 1.0), tangent(e, de, e * de, 1.0), tangent(s + e, ds + de, s * de + e * ds, 2.0)
+    return (
+        tangent(s, ds, s * ds, 1.0),
+        tangent(e, de, e * de, 1.0),
+        tangent(s + e, ds + de, s * de + e * ds, 2.0),
+    )
 
 
 def potential_factor(xyz, start, end):
@@ -89,7 +95,9 @@ def _distances(xyz, start, end, direction):
     aa, bb, dot = _dot(ri, ri), _dot(rf, rf), _dot(ri, rf)
     cross = _cross(direction, ri)
     area = _dot(cross, cross)
-    touch = _ROUNDING * (_dot(start, start) + _dot(end, end)) * _dot(direction, direction)  # of the coordinates
+    touch = (
+        _ROUNDING * (_dot(start, start) + _dot(end, end)) * _dot(direction, direction)
+    )  # of the coordinates
     beside = dot <= 0
     on = beside & (area <= touch)
     product = jnp.sqrt(jnp.where(on, 1.0, aa * bb))

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 TILE = 128  # points per tile, at most: long enough to fill vector units
-CHUNK = 1024  # sources per chunk, at most: TILE x CHUNK float64 is 1 MiB, which stays in the second-level cache
+CHUNK = (
+    1024  # sources per chunk, at most: TILE x CHUNK float64 is 1 MiB, which stays in the second-level cache
+)
 
 
 def contract(kernel, points, sources, weights, *, tile: int = TILE, chunk: int = CHUNK):

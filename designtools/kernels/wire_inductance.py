@@ -31,8 +31,12 @@ def winding_inductance(groups, mean_distance):
     flow = weight[:, None, None] * (end - start)[:, None, :] * np.eye(len(groups))[member][:, :, None]
     points, node_weight = _gauss_points(start, end)
     softening = jnp.full(start.shape[0], mean_distance)
-    potential = contract(_soft_potential, points, (start, end, softening), flow.reshape(len(member), -1))[:, 0]
-    potential = jnp.tensordot(node_weight, potential.reshape(len(node_weight), len(member), len(groups), 3), 1)
+    potential = contract(_soft_potential, points, (start, end, softening), flow.reshape(len(member), -1))[
+        :, 0
+    ]
+    potential = jnp.tensordot(
+        node_weight, potential.reshape(len(node_weight), len(member), len(groups), 3), 1
+    )
     matrix = MU_0 / (4 * jnp.pi) * jnp.einsum("smk,snk->mn", flow, potential)
     return (matrix + matrix.T) / 2
 

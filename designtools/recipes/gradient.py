@@ -26,7 +26,9 @@ from designtools.solve import convex
 from designtools.solve.solution import Solution
 from designtools.sources import Assembly, Sheet
 from designtools.units import MU_0
+from designtools.recipes.gradient_levels import level_matched
 from designtools.windings import contour, join
+from designtools.windings.spacing import wire_spacing
 from designtools.windings.winding import Winding
 
 AROUND = 88  # triangles around a former where the spec states no resolution
@@ -112,8 +114,8 @@ def _target_region(spec) -> Region:
 def _stray_region(spec, frame) -> Region | None:
     if spec.stray is None:
         return None
-    n_z = 2 * max(8, round(spec.stray.length / spec.stray.radius * 8))
-    return regions.cylinder(spec.stray.radius, spec.stray.length, 48, n_z, frame, "stray")
+    n_z = 2 * max(10, round(spec.stray.length / spec.stray.radius * 10)) + 1
+    return regions.cylinder(spec.stray.radius, spec.stray.length, 56, n_z, frame, "stray")
 
 
 def _symmetry(spec, frame, meshes) -> symmetries.Symmetry:
@@ -173,17 +175,16 @@ def background(spec):
 # --- the convex problem -------------------------------------------------------------------------
 
 
-def problem(setting: Setting, pitch_current: float | None = None) -> Problem:
+def problem(setting: Setting, densest: float | None = None) -> Problem:
     """The convex problem of the stream function at target.strength.
 
-    pitch_current: the current (A) of one turn; with it, the current density is held where tracks of the
-    conductor's width and spacing still fit side by side.
+    densest: current density (A/m) at which tracks of the conductor's width and spacing still fit side by side.
     """
     spec, layers = setting.spec, setting.layers
     parts = {l.name: Sheet(l.mesh.vertices, l.mesh.faces, np.zeros(len(l.mesh.vertices))) for l in layers}
     bound = 1e3 * natural_stream(spec)
     free = [Free(lambda d, n=l.name: d.parts[n].stream, -bound, bound, l.name, l.basis) for l in layers]
-    return Problem(Design(parts), free, _objective(setting), _limits(setting, pitch_current))
+    return Problem(Design(parts), free, _objective(setting), _limits(setting, densest))
 
 
 def natural_stream(spec) -> float:
@@ -226,6 +227,7 @@ def _objective(setting: Setting) -> list[Term]:
 
 
 def sheet_model(layer: Layer) -> energy.SheetModel:
+    """What the energy of a layer needs."""
     mesh = layer.mesh
     return energy.SheetModel(layer.name, mesh.vertices, mesh.faces, layer.faces, layer.counts, layer.basis)
 
@@ -248,13 +250,13 @@ def _density_of_all(setting: Setting):
     return Quantity("surface current density", "A/m", lambda d: jnp.concatenate([q.of(d) for q in each]))
 
 
-def _limits(setting: Setting, pitch_current: float | None) -> list[Limit]:
+def _limits(setting: Setting, densest: float | None) -> list[Limit]:
     spec = setting.spec
     limits = [_field_limit(setting), _slope_limit(setting)]
     if setting.stray is not None:
         q = field.flux_density(setting.stray)
         limits.append(Limit(q, upper=spec.stray.limit, norm="row", scale=spec.stray.limit, label="stray.limit"))
-    limits += _density_limits(setting, pitch_current)
+    limits += _density_limits(setting, densest)
     names = [l.name for l in setting.layers]
     if spec.limits.torque is not None:
         limits.append(_cone(force.sheet_torque(names, background(spec)), spec.limits.torque, "limits.torque"))
@@ -284,11 +286,9 @@ def _slope_limit(setting: Setting) -> Limit:
     return Limit(q, spec.target.strength - band, spec.target.strength + band, scale=spec.target.strength, label="target.strength")
 
 
-def _density_limits(setting: Setting, pitch_current: float | None) -> list[Limit]:
+def _density_limits(setting: Setting, densest: float | None) -> list[Limit]:
     spec = setting.spec
-    caps = {"limits.peak_current_density": spec.limits.peak_current_density}
-    if pitch_current is not None:
-        caps["conductor.spacing"] = pitch_current / (spec.conductor.width + spec.conductor.spacing)
+    caps = {"limits.peak_current_density": spec.limits.peak_current_density, "conductor.spacing": densest}
     label, cap = min(((k, v) for k, v in caps.items() if v is not None), key=lambda kv: kv[1], default=(None, None))
     return [] if cap is None else [_cone(_density(l), cap, label) for l in setting.layers]
 
@@ -299,23 +299,31 @@ def _cone(quantity, cap: float, label: str) -> Limit:
 
 # --- the solve ----------------------------------------------------------------------------------
 
+SPACING_TRIES = 5
+
 
 def solve(setting: Setting, progress=None) -> Solution:
-    """Solve; where turns are given, the current of a turn, hence the density that fits, follows from the answer.
+    """Solve; where the tracks come out closer than the conductor needs, lower the density allowed and solve again.
 
-    With winding.current the pitch is known and one solve suffices.  With winding.turns the limit on the
-    density starts absent and is set from the current just found, at most three times.
+    With winding.current the first limit on the density is known; with winding.turns it follows from the first
+    answer.  Contours of the smoothed stream function crowd more than single faces say, so the tracks themselves
+    are measured.
     """
     spec = setting.spec
+    pitch = spec.conductor.width + spec.conductor.spacing
+    cap = spec.winding.current and spec.winding.current / pitch
     matrices: dict = {}
-    solution = convex.solve(problem(setting, spec.winding.current), matrices=matrices, progress=progress)
-    for _ in range(3):
-        if spec.winding.current or not solution.status.ok or tracks_fit(setting, solution):
+    for _ in range(SPACING_TRIES):
+        solution = convex.solve(problem(setting, cap), matrices=matrices, progress=progress)
+        if not solution.status.ok:
             return solution
-        current = turn_current(setting, solution)
+        closest = _closest_tracks(setting, solution)
+        if closest >= pitch:
+            return solution
         if progress:
-            progress(f"tracks would overlap at {current:.0f} A per turn; holding the current density")
-        solution = convex.solve(problem(setting, 0.97 * current), matrices=matrices, progress=progress)
+            progress(f"tracks come within {closest * 1e3:.2f} mm of each other; lowering the current density")
+        peak = max(peak_density(solution.design.parts[l.name]) for l in setting.layers)
+        cap = min(peak, turn_current(setting, solution) / pitch, cap or np.inf) * min(1.0, closest * 1.005 / pitch if cap else 1.0)
     return solution
 
 
@@ -329,11 +337,11 @@ def turn_current(setting: Setting, solution: Solution) -> float:
     return float(np.abs(stream - rim).max() / setting.spec.winding.turns)
 
 
-def tracks_fit(setting: Setting, solution: Solution) -> bool:
-    """Whether tracks of the conductor's width and spacing fit at the largest current density."""
-    pitch = setting.spec.conductor.width + setting.spec.conductor.spacing
-    peak = max(peak_density(solution.design.parts[l.name]) for l in setting.layers)
-    return peak * pitch <= turn_current(setting, solution) * (1 + 1e-6)
+def _closest_tracks(setting: Setting, solution: Solution) -> float:
+    """Smallest distance (m) between neighbouring tracks on any layer."""
+    current, width = turn_current(setting, solution), setting.spec.conductor.width
+    loose = [_loose(layer, solution, current, setting.spec) for layer in setting.layers]
+    return min((wire_spacing(w.tracks, width).distance for w in loose if w.tracks), default=np.inf)
 
 
 def peak_density(part: Sheet) -> float:
@@ -345,9 +353,9 @@ def peak_density(part: Sheet) -> float:
 
 
 def wind(setting: Setting, solution: Solution) -> Product:
-    """N turns per lobe in series: contours one current apart, then joined into one winding per layer."""
+    """N turns per lobe in series: contours about one current apart, joined into one winding per layer."""
     current = turn_current(setting, solution)
-    loose = tuple(_loose(layer, solution, current, setting.spec) for layer in setting.layers)
+    loose = level_matched(setting, solution, current)
     stages = {"continuous": _sheets(setting, solution), "discrete": Assembly([w.filaments() for w in loose])}
     windings = loose
     if setting.spec.winding.joined:
@@ -362,12 +370,22 @@ def _sheets(setting: Setting, solution: Solution) -> Assembly:
     return Assembly([solution.design.parts[layer.name] for layer in setting.layers])
 
 
-def _loose(layer: Layer, solution: Solution, current: float, spec) -> Winding:
-    stream = np.asarray(solution.design.parts[layer.name].stream)
-    values, _ = contour.levels(stream, current=current, rim=contour.rim_value(layer.mesh, stream))
-    shortest = 2 * np.pi * (spec.conductor.width + spec.conductor.spacing)
-    tracks = contour.contours(layer.former, layer.mesh, stream, values, shortest=shortest)
+def _loose(layer: Layer, solution: Solution, current: float, spec, values=None) -> Winding:
+    """Closed tracks of a layer at the half-way levels, or at `values`."""
+    stream = _stream(layer, solution)
+    if values is None:
+        values, _ = contour.levels(stream, current=current, rim=contour.rim_value(layer.mesh, stream))
+    tracks = contour.contours(layer.former, layer.mesh, stream, values, shortest=_shortest(spec))
     return Winding(layer.name, tracks, current, spec.conductor.width, spec.conductor.thickness)
+
+
+def _stream(layer: Layer, solution: Solution) -> np.ndarray:
+    return np.asarray(solution.design.parts[layer.name].stream)
+
+
+def _shortest(spec) -> float:
+    """Level lines shorter than this (m) cannot be wound: a circle of twice the pitch across."""
+    return 2 * np.pi * (spec.conductor.width + spec.conductor.spacing)
 
 
 def _joined(setting: Setting, loose) -> tuple[Winding, ...]:
@@ -376,6 +394,7 @@ def _joined(setting: Setting, loose) -> tuple[Winding, ...]:
         join.join(
             layer.former, w.tracks, w.current, conductor.width, conductor.thickness,
             name=w.name, azimuth=0.0, lead_length=rule.lead_length, return_clearance=rule.return_clearance,
+            inward=layer.name == "shield",
         )
         for layer, w in zip(setting.layers, loose)
     )  # fmt: skip

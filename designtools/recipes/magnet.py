@@ -24,11 +24,12 @@ from designtools.solve.solution import Solution
 from designtools.sources.blocks import Blocks
 from designtools.sources.loops import Loops
 from designtools.spec import fingerprint
+from designtools.spec.gradient import MATERIALS
 from designtools.units import MU_0, format
 
 ORDER = 40  # harmonic degree integrated exactly by the target points
 EVEN = 1e-5  # relative rms variation that counts as 1
-COPPER = 1.7241e-8  # ohm·m at 20 degC, IACS annealed copper (IEC 60028)
+COPPER = MATERIALS["copper"].resistivity  # ohm·m at 20 degC
 
 
 @pytree
@@ -102,6 +103,7 @@ def _upwards(spec) -> float:
 
 
 def start(setting: Setting) -> Design:
+    """The coils where the search starts."""
     return Design({"coils": setting.coils}, fingerprint(setting.spec))
 
 
@@ -174,6 +176,7 @@ def natural_power(spec) -> float:
 
 
 def solve(setting: Setting, progress=None) -> Solution:
+    """Downhill from the start: a local optimum, with its stationarity."""
     return descent.solve(problem(setting), progress=progress)
 
 

@@ -12,10 +12,11 @@ from designtools.quantities import coaxial
 from designtools.recipes.product import Evidence
 from designtools.result import Ball, FieldMap, Figure, Lines, PlaneMap, Table
 from designtools.sources.blocks import Blocks
+from designtools.spec.gradient import MATERIALS
 from designtools.units import format
 
-COPPER_DENSITY = 8890.0  # kg/m3, IEC 60028
-COPPER = 1.7241e-8  # ohm·m at 20 degC, IEC 60028
+COPPER_DENSITY = MATERIALS["copper"].density  # kg/m3
+COPPER = MATERIALS["copper"].resistivity  # ohm·m at 20 degC
 LINES = {"0p5mT": 5e-4, "0p9mT": 9e-4}  # T; IEC 60601-2-33 requires both
 DEGREE = 24  # of the harmonics that stand for what a 24-plane plot resolves
 JUDGED = 400  # audit points shown to magpylib
@@ -26,7 +27,7 @@ def evidence(setting, solution, product, progress) -> Evidence:
     region = audit_region(setting.spec)
     fringe = _fringe(setting.spec, product.source)
     figures = _field_figures(setting, product.source, region) | _coil_figures(product.source) | _fringe_figures(fringe)
-    return Evidence(figures, _audit(setting, solution, product, region), _plots(setting, product.source, fringe), _maps(setting, product.source))
+    return Evidence(figures, _audit(setting, solution, product, region), _plots(setting, solution, product.source, fringe), _maps(setting, product.source))
 
 
 # --- the field ----------------------------------------------------------------------------------
@@ -42,6 +43,7 @@ def _stretched(unit_ball: regions.Region, spec) -> regions.Region:
 
 
 def along_b0(source, points, b0) -> np.ndarray:
+    """Component (P,) T along b0 of the field at points (P,3) m."""
     return np.asarray(source.field(points)) @ b0
 
 
@@ -150,7 +152,7 @@ def _audit(setting, solution, product, region) -> dict:
 # --- what the reader sees -----------------------------------------------------------------------
 
 
-def _plots(setting, source: Blocks, fringe) -> dict:
+def _plots(setting, solution, source: Blocks, fringe) -> dict:
     radius = max(setting.spec.region.half_widths)
     plots = {
         "region": Ball("region", tuple(setting.spec.region.half_widths)),
@@ -159,7 +161,8 @@ def _plots(setting, source: Blocks, fringe) -> dict:
     }
     if fringe:
         plots["fringe"] = _fringe_map(source, fringe)
-    return plots | {"coils": _coil_table(source), "harmonics": _harmonic_table(source, radius)}
+    tables = {"sections": _section_table(source), "loads": _load_table(source), "harmonics": _harmonic_table(source, radius)}
+    return plots | {"descent": _descent(solution)} | tables
 
 
 def _plane(source, x, z) -> np.ndarray:
@@ -208,19 +211,30 @@ def _on_axis(setting, source: Blocks, radius: float) -> Lines:
     return Lines("Field on the axis", z, {"B on the axis": field}, "T", x_label="along the bore", y_label="B·b0", marks={"field.floor": setting.spec.field.floor})
 
 
-def _coil_table(source: Blocks) -> Table:
-    columns = ("coil", "inner radius", "outer radius", "from", "to", "ampere-turns", "current density", "power", "axial force", "peak field")
-    values = [source.inner_radius, source.outer_radius, source.z_low, source.z_high, source.ampere_turns(), source.current_density]
-    values += [coaxial.power(source, COPPER), coaxial.axial_force(source), coaxial.peak_field(source)]
-    units = ("m", "m", "m", "m", "A", "A/m^2", "W", "N", "T")
-    rows = zip(*(_cells(np.asarray(v), unit) for v, unit in zip(values, units)))
-    return Table("Coils", columns, tuple((i + 1, *row) for i, row in enumerate(rows)), "Lengths along the bore from the centre; forces positive along +z.")
+def _descent(solution) -> Lines:
+    """How the search went."""
+    objective = np.array([step["objective"] for step in solution.history])
+    return Lines(
+        "Descent", np.arange(len(objective)), {"objective": objective}, "1", x_unit="1", x_label="step", y_label="objective", log_y=True,
+        caption="Sum of the normalised terms of the objective at each step.",
+    )  # fmt: skip
 
 
-def _cells(values: np.ndarray, unit: str) -> list[str]:
-    """One readable unit for a whole column."""
-    chosen = format(float(np.abs(values).max()), unit).partition(" ")[2]
-    return [format(float(v), unit, 5) if v else f"0 {chosen}" for v in values]
+def _section_table(source: Blocks) -> Table:
+    values = [source.inner_radius, source.outer_radius, source.z_low, source.z_high]
+    columns = ("coil", "inner radius", "outer radius", "from", "to")
+    return Table("Sections of the coils", columns, _rows(values, ("m",) * 4), "Along the bore from the centre.")
+
+
+def _load_table(source: Blocks) -> Table:
+    values = [source.ampere_turns(), source.current_density, coaxial.power(source, COPPER), coaxial.axial_force(source), coaxial.peak_field(source)]
+    columns = ("coil", "ampere-turns", "current density", "power", "axial force", "peak field")
+    return Table("Loads of the coils", columns, _rows(values, ("A", "A/m^2", "W", "N", "T")), "Forces are positive along +z; power for copper filling the section.")
+
+
+def _rows(values, units) -> tuple:
+    columns = [[format(float(v), unit, 5) for v in np.asarray(column)] for column, unit in zip(values, units)]
+    return tuple((i + 1, *row) for i, row in enumerate(zip(*columns)))
 
 
 def _harmonic_table(source: Blocks, radius: float) -> Table:

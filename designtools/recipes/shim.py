@@ -8,6 +8,7 @@ import numpy as np
 
 from designtools.problem import Design, Free, Limit, Problem, Term
 from designtools.quantities import shim
+from designtools.recipes.field_map import Volume, read_volume
 from designtools.recipes.product import Product, Recipe
 from designtools.recipes.shim_evidence import evidence
 from designtools.solve import convex
@@ -17,30 +18,6 @@ from designtools.sources.loops import Loops
 from designtools.sources.uniform import Uniform
 from designtools.spec import fingerprint
 from designtools.units import GAMMA_BAR, format
-
-MILLIMETRE = 1e-3
-
-
-@dataclass(frozen=True)
-class Volume:
-    """A measured map: frequency (nx,ny,nz) Hz, mask (nx,ny,nz), affine (4,4) voxel -> mm in the scanner, origin (3,) m.
-
-    `points` (P,3) m are the centres of the voxels in the mask, from the origin, in the order of `frequency[mask]`.
-    """
-
-    frequency: np.ndarray
-    mask: np.ndarray
-    affine: np.ndarray
-    origin: np.ndarray
-
-    @property
-    def points(self) -> np.ndarray:
-        return voxel_centres(np.argwhere(self.mask), self.affine) - self.origin
-
-    @property
-    def values(self) -> np.ndarray:
-        """Frequency (P,) Hz in the mask."""
-        return self.frequency[self.mask]
 
 
 @dataclass(frozen=True)
@@ -62,40 +39,6 @@ class Setting:
 def prepare(spec) -> Setting:
     """Read the map and place the loops."""
     return Setting(spec, read_volume(spec), place_loops(spec))
-
-
-def read_volume(spec) -> Volume:
-    """The map and its mask; raises ValueError where the two do not lie on the same grid or the mask is empty."""
-    frequency, affine = _read(spec.field_map.b0)
-    chosen, other = _read(spec.field_map.mask)
-    if frequency.shape != chosen.shape or not np.allclose(affine, other, atol=1e-3):
-        raise ValueError(
-            f"field_map.mask: must lie on the grid of field_map.b0, of shape {frequency.shape}, "
-            f"got {chosen.shape} or another affine; resample the mask onto the map"
-        )
-    mask = chosen != 0
-    if not mask.any() or not np.isfinite(frequency[mask]).all():
-        raise ValueError("field_map.mask: must select voxels with finite field, got none or some without; mend the mask")
-    voxels = voxel_centres(np.argwhere(mask), affine)
-    centre = (voxels.min(axis=0) + voxels.max(axis=0)) / 2
-    return Volume(frequency, mask, affine, centre if spec.origin == "mask_centre" else np.zeros(3))
-
-
-def _read(path) -> tuple[np.ndarray, np.ndarray]:
-    """Values (nx,ny,nz) and the affine to mm of a NIfTI volume."""
-    import nibabel
-
-    image = nibabel.load(path)
-    values = np.asarray(image.dataobj, float)
-    if values.ndim != 3:
-        raise ValueError(f"'{path}': must be one volume of three dimensions, got shape {values.shape}; split the series")
-    millimetres = {"meter": 1e3, "micron": 1e-3}.get(image.header.get_xyzt_units()[0], 1.0)
-    return values, np.diag([millimetres] * 3 + [1.0]) @ image.affine
-
-
-def voxel_centres(index, affine) -> np.ndarray:
-    """Scanner coordinates (P,3) m of voxels (P,3); the affine may be oblique."""
-    return (index @ affine[:3, :3].T + affine[:3, 3]) * MILLIMETRE
 
 
 def place_loops(spec) -> Loops:
@@ -123,6 +66,7 @@ def _on_cylinder(coils, axis) -> tuple[np.ndarray, np.ndarray]:
 
 
 def start(setting: Setting) -> Design:
+    """The loops without current, and no change of the centre frequency."""
     return Design({"coils": setting.loops, "offset": Uniform(np.zeros(3))}, fingerprint(setting.spec))
 
 
@@ -157,6 +101,7 @@ def _free(setting: Setting) -> list[Free]:
 
 
 def solve(setting: Setting, progress=None) -> Solution:
+    """The global optimum, with its certified gap."""
     return convex.solve(problem(setting), progress=progress)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from designtools.interop import to_magpylib
+from designtools.recipes.field_map import voxel_centres
 from designtools.recipes.product import Evidence
 from designtools.result import Ball, FieldMap, Figure, Histogram, PlaneMap, Table
+from designtools.spec.gradient import MATERIALS
 from designtools.units import GAMMA_BAR, format
 
-COPPER = 1.7241e-8  # ohm·m at 20 degC, IEC 60028
+COPPER = MATERIALS["copper"].resistivity  # ohm·m at 20 degC
 COLUMNS = 5  # slices beside one another
 
 
@@ -167,8 +169,6 @@ def _maps(setting, solution, after) -> tuple[FieldMap, ...]:
 
 def _everywhere(setting, solution) -> np.ndarray:
     """Frequency (nx,ny,nz) Hz that coils and offset add in every voxel of the image."""
-    from designtools.recipes.shim import voxel_centres
-
     volume = setting.volume
     points = voxel_centres(np.indices(volume.mask.shape).reshape(3, -1).T, volume.affine) - volume.origin
     return (GAMMA_BAR * np.asarray(solution.design.field(points)) @ setting.b0).reshape(volume.mask.shape)

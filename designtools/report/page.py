@@ -19,6 +19,7 @@ from designtools.units import format as readable
 
 HERE = Path(__file__).parent
 TONES = {"done": "good", "requirement missed": "bad", "infeasible": "bad"}
+LONGEST_CELL = 400  # characters
 MARKS = {MET: "good", NOT_EVALUATED: "muted"}
 
 
@@ -236,7 +237,8 @@ def _cell(value: Any, name: str = "") -> str:
     if isinstance(value, float):
         return readable(value, _UNITS[name]) if name in _UNITS else f"{value:.5g}"
     if isinstance(value, (list, dict)):
-        return json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False)
+        return text if len(text) < LONGEST_CELL else f"{len(value)} entries, in result.json"
     return str(value)
 
 

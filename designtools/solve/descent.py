@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from designtools import precision
-from designtools.problem import Problem
+from designtools.problem import Limit, Problem
 from designtools.solve import assembly, standard
 from designtools.solve.curvature import Curvature
 from designtools.solve.linearise import Affine, Variables, differentiated, variables
@@ -27,7 +27,7 @@ FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 1e-11, 1.0  # in units of t
 FEASIBLE = 1e-6  # violation in units of a limit's scale that counts as none
 FIRST_PRICE, HIGHEST_PRICE = 10.0, 1e6  # of one unit of violation; the highest relative to the objective at the start
 BENDS = 3  # second-order corrections of a step before it is given up
-DAMPING, STEADYING = 1e-10, 1e-3  # of the largest curvature, of the slope: keep the model strictly convex
+DAMPING, STEADYING = 1e-12, 1e-5  # of the largest curvature, of the slope: keep the model strictly convex
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Task:
         return Point(x, values, jacobians, assembly.objective(self.problem, values), self.violation(values))
 
     def violation(self, values) -> np.ndarray:
-        return np.array([max(0.0, -assembly.slack(l, values[l.quantity.name])) / l.scale for l in self.problem.subject_to])
+        return np.array([_violation(limit, values[limit.quantity.name]) for limit in self.problem.subject_to])
 
     def moved(self, x: np.ndarray, step: np.ndarray) -> np.ndarray:
         full = x.copy()
@@ -107,6 +107,12 @@ def _task(problem: Problem) -> Task:
     size = np.where(np.isfinite(span), span, np.maximum(np.abs(free.start), 1.0))
     moving = span > 0
     return Task(problem, free, tangents, moving, size[moving])
+
+
+def _violation(limit: Limit, value: np.ndarray) -> float:
+    """In units of the limit's scale; a norm may exceed its limit by what the cutting planes leave."""
+    allowance = standard.CONE_TOLERANCE * float(np.max(limit.upper)) if limit.norm in assembly.NORMS else 0.0
+    return max(0.0, -assembly.slack(limit, value) - allowance) / limit.scale
 
 
 def _demand_finite(point: Point) -> None:

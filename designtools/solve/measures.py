@@ -14,6 +14,7 @@ CVAR_TAIL = 0.1
 
 
 class Measure(NamedTuple):
+    """One measure: as a function of arrays for JAX, and of (cvxpy, expression, width) for cvxpy."""
     jax: object
     cvxpy: object
 

@@ -18,7 +18,9 @@ class Assembly:
             raise ValueError(f"Assembly: parts must be a non-empty list of sources, got {self.parts!r}")
         for part in self.parts:
             if not hasattr(part, "field"):
-                raise TypeError(f"Assembly: every part must have a method field(points), got {type(part).__name__}")
+                raise TypeError(
+                    f"Assembly: every part must have a method field(points), got {type(part).__name__}"
+                )
         object.__setattr__(self, "parts", tuple(self.parts))
 
     def field(self, points):

@@ -33,7 +33,9 @@ class Filaments:
         """Segments along a polyline points (n,3) m; `closed` adds the segment from the last point to the first."""
         points = jnp.asarray(points, dtype=float)
         if points.ndim != 2 or points.shape[1] != 3 or points.shape[0] < 2:
-            raise ValueError(f"Filaments.from_path: points must have shape (n,3) with n >= 2, got {points.shape}")
+            raise ValueError(
+                f"Filaments.from_path: points must have shape (n,3) with n >= 2, got {points.shape}"
+            )
         if closed:
             points = jnp.concatenate([points, points[:1]])
         return cls(points[:-1], points[1:], jnp.broadcast_to(current, points.shape[0] - 1))

@@ -40,14 +40,18 @@ class Sheet:
     def potential(self, points):
         """Vector potential (P,3) T·m at points (P,3) m."""
         corners = jnp.asarray(self.vertices)[self.faces]
-        return triangle.potential(jnp.asarray(points), corners, self.surface_current(), shared_edges(self.faces))
+        return triangle.potential(
+            jnp.asarray(points), corners, self.surface_current(), shared_edges(self.faces)
+        )
 
     def surface_current(self):
         """K (F,3) A/m, constant on each face: sum over its corners of psi times the opposite edge / (2 area)."""
         corners = jnp.asarray(self.vertices)[self.faces]
         psi = jnp.asarray(self.stream)[self.faces]
         opposite = jnp.roll(corners, 1, axis=1) - jnp.roll(corners, -1, axis=1)  # v0: from v1 to v2
-        twice_area = jnp.linalg.norm(jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+        twice_area = jnp.linalg.norm(
+            jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+        )
         return jnp.einsum("fi,fic->fc", psi, opposite) / twice_area[:, None]
 
 
@@ -83,7 +87,9 @@ def current_operator(vertices, faces):
 def magnetic_moment(sheet: Sheet):
     """Magnetic dipole moment (3,) A·m2: half the integral of r x K."""
     corners = jnp.asarray(sheet.vertices)[sheet.faces]
-    area = jnp.linalg.norm(jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    area = (
+        jnp.linalg.norm(jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    )
     return jnp.cross(corners.mean(axis=1), sheet.surface_current()).T @ area / 2
 
 

@@ -16,7 +16,9 @@ class Uniform:
 
     def check(self):
         if jnp.shape(self.flux_density) != (3,):
-            raise ValueError(f"Uniform: flux_density must have shape (3,), got {jnp.shape(self.flux_density)}")
+            raise ValueError(
+                f"Uniform: flux_density must have shape (3,), got {jnp.shape(self.flux_density)}"
+            )
 
     def field(self, points):
         """Flux density (P,3) T at points (P,3) m."""

@@ -155,6 +155,11 @@ class Magnet(Spec):
             return
         if abs(sum(a * b for a, b in zip(self.frame.b0_axis, self.frame.bore_axis))) < 1 - 1e-9:
             yield "frame.b0_axis", "must be parallel to frame.bore_axis, since coaxial coils make an axial field"
+        if abs(self.frame.bore_axis[2]) < 1 - 1e-9:
+            yield "frame.bore_axis", "must be z, or [0, 0, -1]: windings of rectangular section are coaxial about z"
+        for index, coil in enumerate(self.coils):
+            if coil.radius.min <= self.section.height / 2:
+                yield f"coils.{index}.radius.min", f"must exceed section.height / 2 = {mm(self.section.height / 2)}, got {mm(coil.radius.min)}"
         yield from self._region_is_clear_of_coils()
         yield from self._coils_are_apart()
 

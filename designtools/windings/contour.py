@@ -69,10 +69,25 @@ def contours(
     track has fewer than 48 pieces.  Level lines shorter than `shortest` m are left out.  Mirror symmetry of
     psi is kept.  ValueError where a level line runs off an open rim.
     """
+    each = contours_by_level(former, mesh, stream, values, chord_error=chord_error, shortest=shortest)
+    return tuple(track for tracks in each for track in tracks)
+
+
+def contours_by_level(
+    former, mesh, stream, values, *, chord_error: float | None = None, shortest: float = 0.0
+) -> tuple[tuple[Track, ...], ...]:
+    """The tracks of `contours`, those of each value apart: (K,) tuples, empty where no line has that value."""
     surface = stream_surface(former, mesh, stream)
-    if chord_error is None:
-        chord_error = 1e-3 * half_width(former)
-    lines = [line for value in np.atleast_1d(values) for line in _level_lines(surface, float(value))]
+    error = 1e-3 * half_width(former) if chord_error is None else chord_error
+    u, v = _raster(surface)
+    raster = u, v, surface.spline(u, v)
+    return tuple(
+        _tracks_at(former, surface, raster, float(value), error, shortest) for value in np.atleast_1d(values)
+    )
+
+
+def _tracks_at(former, surface, raster, value, chord_error, shortest) -> tuple[Track, ...]:
+    lines = _level_lines(surface, raster, value)
     tracks = [_track(former, surface, line, chord_error) for line in lines]
     return tuple(track for track in tracks if track.length >= shortest)
 
@@ -242,10 +257,9 @@ def _resampled(former, mesh, stream, period):
     return u, v, grid
 
 
-def _level_lines(surface, value) -> list:
+def _level_lines(surface, raster, value) -> list:
     """Closed lines psi = value as (n,2) uv with u unwrapped; the end repeats the start, up to a period in u."""
-    u, v = _raster(surface)
-    grid = surface.spline(u, v)
+    u, v, grid = raster
     pieces = contourpy.contour_generator(u, v, grid.T).lines(value)
     closed = [p for p in pieces if np.array_equal(p[0], p[-1])]
     lines = closed + _stitched(

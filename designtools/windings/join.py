@@ -40,13 +40,15 @@ def join(
     lead_length: float = 0.05,
     return_clearance: float | None = None,
     jog: float = 5.0,
+    inward: bool = False,
 ) -> Winding:
     """One open track through all closed `tracks` of a layer, with two terminals one above the other.
 
     Conductor `width` x `thickness` m with `return_clearance` m between stacked conductors (default: half the
     thickness).  Terminals lie `lead_length` m beyond the "high" or "low" end of v at u = `azimuth` (default:
     beside the first lobe).  A jog is `jog` times as long as it steps aside, where the turn has room for it.
-    JoinError (a ValueError) where no free column exists or lifted conductors would touch.
+    `inward` puts returns, links and leads on the inner side of the surface: where a shield's are farther from the
+    cryostat.  JoinError (a ValueError) where no free column exists or lifted conductors would touch.
     """
     if not tracks or not all(t.closed for t in tracks):
         raise JoinError(
@@ -55,7 +57,8 @@ def join(
     if leads not in ("high", "low"):
         raise JoinError(f'leads must be "high" or "low", got {leads!r}')
     clearance = thickness / 2 if return_clearance is None else return_clearance
-    layout = _Layout(former, thickness + clearance, width + clearance, jog, +1 if leads == "high" else -1)
+    lift = (thickness + clearance) * (-1 if inward else 1)
+    layout = _Layout(former, lift, width + clearance, jog, +1 if leads == "high" else -1)
     loops = [_Loop.of(former, t) for t in tracks]
     sites = _placed(layout, loops, _chains(layout, loops))
     path = _Path(layout)
@@ -587,7 +590,7 @@ def _lead(layout, start, azimuth, lead_length):
 
 def _refuse_collisions(track, loops, layout, width):
     """JoinError where a lifted conductor comes nearer to another than the layout promises."""
-    promised = min(layout.lift, layout.aside, wire_spacing(loops, width).distance)
+    promised = min(abs(layout.lift), layout.aside, wire_spacing(loops, width).distance)
     found = lifted_spacing([track], width)
     if found.distance < 0.9 * promised:
         raise JoinError(
