@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from designtools.kernels.elementary import arctan2, log
 from designtools.kernels.loop import loop_field, loop_potential
 from designtools.kernels.streaming import contract
 from designtools.units import MU_0
@@ -76,7 +77,7 @@ def _near_or_far(near, ring, count, r2, z, section):
     away = jnp.where(far, r2, 1e4 * (outer + high - low) ** 2)
     nothing = (jnp.zeros_like(r2),) * count
     from_near = jax.lax.cond(jnp.all(far), lambda: nothing, lambda: near(r2, z, section))
-    from_far = jax.lax.cond(jnp.any(far), lambda: _far_sum(ring, count, away, z, section), lambda: nothing)
+    from_far = jax.lax.cond(jnp.any(far), lambda: _far_sum(ring, away, z, section), lambda: nothing)
     return tuple(jnp.where(far, a, b) for a, b in zip(from_far, from_near))
 
 
@@ -99,67 +100,48 @@ def _is_far(r2, z, section):
     )
 
 
-def _far_sum(ring, count, r2, z, section):
+def _far_sum(ring, r2, z, section):
     """Loops on the section's Gauss-Legendre points; the finer rule lies along the longer side."""
     inner, outer, low, high = section
     wide = outer - inner > high - low
     area = (outer - inner) * (high - low)
-
-    @jax.checkpoint
-    def add(total, node):
-        fine, coarse, weight = node
-        a = (inner + outer) / 2 + (outer - inner) / 2 * jnp.where(wide, fine, coarse)
-        b = (low + high) / 2 + (high - low) / 2 * jnp.where(wide, coarse, fine)
-        parts = ring(r2, z - b, a)
-        return tuple(t + weight * area * part for t, part in zip(total, parts)), None
-
-    return jax.lax.scan(add, (jnp.zeros_like(r2),) * count, _section_nodes())[0]
+    fine, coarse, weight = _leading(_section_nodes(), r2.ndim)
+    a = (inner + outer) / 2 + (outer - inner) / 2 * jnp.where(wide, fine, coarse)
+    b = (low + high) / 2 + (high - low) / 2 * jnp.where(wide, coarse, fine)
+    return tuple(area * jnp.tensordot(weight.ravel(), part, 1) for part in ring(r2, z - b, a))
 
 
 def _near_field(r2, z, section):
     """(B_z, B_r / r) by the azimuthal integral; B_r by parts near the axis, directly elsewhere."""
     r = _positive_root(r2)
-    by_parts = r < _NEAR_AXIS * section[1]
-
-    @jax.checkpoint
-    def add(total, node):
-        c, s, weight, u, v, distance, logs_u, log_v, angle = _corners(r, z, section, node)
-        along = v[1] * logs_u[1] - v[0] * logs_u[0] - r * c * log_v - r * s * angle
-        log_u = logs_u[1] - logs_u[0]
-        direct = c * (_corner_sum(lambda i, j: distance[i][j]) + r * c * log_u) / r
-        parts = s * s * (log_u + _corner_sum(lambda i, j: _parts_term(r * c, r * s, u[i], v[j], distance[i][j])))
-        radial = jnp.where(by_parts, parts, direct)
-        return (total[0] + weight * along, total[1] + weight * radial), None
-
-    along, radial = jax.lax.scan(add, (jnp.zeros_like(r),) * 2, _azimuth_nodes())[0]
-    scale = MU_0 / (2 * jnp.pi)
-    return scale * along, scale * radial
+    c, s, weight, u, v, distance, logs_u, log_v, angle = _corners(r, z, section)
+    along = v[1] * logs_u[1] - v[0] * logs_u[0] - r * c * log_v - r * s * angle
+    log_u = logs_u[1] - logs_u[0]
+    direct = c * (_corner_sum(lambda i, j: distance[i][j]) + r * c * log_u) / r
+    parts = s * s * (log_u + _corner_sum(lambda i, j: _parts_term(r * c, r * s, u[i], v[j], distance[i][j])))
+    radial = jnp.where(r < _NEAR_AXIS * section[1], parts, direct)
+    packed = MU_0 / (2 * jnp.pi) * jnp.tensordot(weight.ravel(), jax.lax.complex(along, radial), 1)
+    return packed.real, packed.imag
 
 
 def _near_potential(r2, z, section):
     """(A_phi / r,) by the azimuthal integral."""
     r = _positive_root(r2)
-
-    @jax.checkpoint
-    def add(total, node):
-        c, s, weight, u, v, distance, logs_u, log_v, angle = _corners(r, z, section, node)
-        stretch = v[1] * logs_u[1] - v[0] * logs_u[0] - 2 * r * c * log_v - r * s * angle
-        return total + weight * (s * s * stretch + r * c * c * s * angle), None
-
-    total = jax.lax.scan(add, jnp.zeros_like(r), _azimuth_nodes())[0]
-    return (MU_0 / (2 * jnp.pi) * total,)
+    c, s, weight, _, v, _, logs_u, log_v, angle = _corners(r, z, section)
+    stretch = v[1] * logs_u[1] - v[0] * logs_u[0] - 2 * r * c * log_v - r * s * angle
+    return (MU_0 / (2 * jnp.pi) * jnp.tensordot(weight.ravel(), s * s * stretch + r * c * c * s * angle, 1),)
 
 
-def _corners(r, z, section, node):
-    """The elementary terms at one azimuth: u, v, R at the corners, ln(u+R) and ln(v+R) and the angle, differenced."""
-    c, s, versine, weight = node  # versine = 1 - cos, exact where phi is small
+def _corners(r, z, section):
+    """The elementary terms, azimuth on the first axis: u, v, R at the corners, ln(u+R), ln(v+R), angle differenced."""
+    c, s, versine, weight = _leading(_azimuth_nodes(), r.ndim)  # versine = 1 - cos, exact where phi is small
     inner, outer, low, high = section
     u = (inner - r + r * versine, outer - r + r * versine)
     v = (low - z, high - z)
     h = r * s
     distance = tuple(tuple(jnp.sqrt(a * a + b * b + h * h) for b in v) for a in u)
-    logs_u = tuple(jnp.log(_log_argument(u, (distance[0][j], distance[1][j]), v[j], h)) for j in (0, 1))
-    log_v = jnp.log(_log_argument(v, distance[1], u[1], h) / _log_argument(v, distance[0], u[0], h))
+    logs_u = tuple(log(_log_argument(u, (distance[0][j], distance[1][j]), v[j], h)) for j in (0, 1))
+    log_v = log(_log_argument(v, distance[1], u[1], h) / _log_argument(v, distance[0], u[0], h))
     angle = _angle(u[1], v, h, distance[1]) - _angle(u[0], v, h, distance[0])
     return c, s, weight, u, v, distance, logs_u, log_v, angle
 
@@ -179,7 +161,7 @@ def _angle(u, v, h, distances):
     """atan(u v1/(h R1)) - atan(u v0/(h R0)), merged."""
     y1, x1 = u * v[1], h * distances[1]
     y0, x0 = u * v[0], h * distances[0]
-    return jnp.arctan2(y1 * x0 - y0 * x1, x1 * x0 + y1 * y0)
+    return arctan2(y1 * x0 - y0 * x1, x1 * x0 + y1 * y0)
 
 
 def _parts_term(rc, h, u, v, distance):
@@ -188,6 +170,11 @@ def _parts_term(rc, h, u, v, distance):
 
 def _corner_sum(term):
     return term(1, 1) - term(1, 0) - term(0, 1) + term(0, 0)
+
+
+def _leading(arrays, ndim):
+    """Nodes on a new first axis before `ndim` others."""
+    return tuple(np.reshape(array, (-1,) + (1,) * ndim) for array in arrays)
 
 
 def _positive_root(r2):

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from designtools.kernels.elementary import arctan2, log
 from designtools.kernels.streaming import contract
 
 _FAR = 40.0  # half-diagonals from the centre
@@ -121,7 +122,7 @@ def _distances(ends):
 def _log_sum(ends, distance, axis):
     """[ln(w + R)] with w along `axis`: one logarithm of the product of the four edges' ratios."""
     ratio = {(i, j): _edge_ratio(ends, distance, axis, i, j) for i, j in itertools.product((0, 1), repeat=2)}
-    return jnp.log(ratio[1, 1] * ratio[0, 0] / (ratio[1, 0] * ratio[0, 1]))
+    return log(ratio[1, 1] * ratio[0, 0] / (ratio[1, 0] * ratio[0, 1]))
 
 
 def _edge_ratio(ends, distance, axis, i, j):
@@ -155,7 +156,7 @@ def _angle(ends, distance, axis, end, j):
     y0, y1 = v * w[0], v * w[1]
     sine, cosine = y1 * x0 - y0 * x1, x1 * x0 + y1 * y0
     defined = (sine != 0) | (cosine != 0)
-    return -sign * jnp.arctan2(jnp.where(defined, sine, 0.0), jnp.where(defined, cosine, 1.0))
+    return -sign * arctan2(jnp.where(defined, sine, 0.0), jnp.where(defined, cosine, 1.0))
 
 
 def _slope(ends, distance, axis):
@@ -164,8 +165,8 @@ def _slope(ends, distance, axis):
     total = 0.0
     for end, j in itertools.product((0, 1), repeat=2):
         sign = 1 if end == j else -1
-        total = total - sign * ends[second][j] * jnp.log(_edge_ratio(ends, distance, third, end, j))
-        total = total - sign * ends[third][j] * jnp.log(_edge_ratio(ends, distance, second, j, end))
+        total = total - sign * ends[second][j] * log(_edge_ratio(ends, distance, third, end, j))
+        total = total - sign * ends[third][j] * log(_edge_ratio(ends, distance, second, j, end))
         total = total - sign * ends[axis][end] * _angle(ends, distance, axis, end, j)
     return total
 
@@ -178,17 +179,11 @@ def _corner(axis, along, first, second):
 
 
 def _cubature(dipole, position, half, polarization):
-    """The cuboid as 27 dipoles on Gauss points."""
-
-    @jax.checkpoint
-    def add(total, node):
-        *offset, weight = node
-        d = tuple(p - n * h for p, n, h in zip(position, offset, half))
-        return tuple(t + weight * part for t, part in zip(total, dipole(d, polarization))), None
-
-    total = jax.lax.scan(add, (jnp.zeros_like(position[0]),) * 3, _cube_rule())[0]
+    """The cuboid as 27 dipoles on Gauss points, on a new first axis that is summed away."""
+    *nodes, weight = (np.reshape(array, (-1,) + (1,) * half[0].ndim) for array in _cube_rule())
+    d = tuple(p - n * h for p, n, h in zip(position, nodes, half))
     scale = 8 * half[0] * half[1] * half[2] / (4 * jnp.pi)
-    return tuple(scale * t for t in total)
+    return tuple(scale * jnp.tensordot(weight.ravel(), part, 1) for part in dipole(d, polarization))
 
 
 def _dipole_field(d, j):

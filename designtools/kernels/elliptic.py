@@ -12,7 +12,7 @@ Neither loses digits as m -> 0, where the textbook combinations of K and E cance
 
 from __future__ import annotations
 
-import jax.numpy as jnp
+from designtools.kernels.elementary import log
 
 _D_POLY = (
     0.38629436111989124, 0.039720770887050824, 0.013800781758755536, 0.006917984755299662,
@@ -38,16 +38,16 @@ _G_LOG = (
 
 def ring_integrals(m1):
     """(D, G) at the complementary parameter 0 < m1 <= 1; the logarithm is shared."""
-    log = jnp.log(m1)
+    logarithm = log(m1)
     return (
-        _polynomial(_D_POLY, m1) - log * _polynomial(_D_LOG, m1),
-        _polynomial(_G_POLY, m1) - log * _polynomial(_G_LOG, m1),
+        _polynomial(_D_POLY, m1) - logarithm * _polynomial(_D_LOG, m1),
+        _polynomial(_G_POLY, m1) - logarithm * _polynomial(_G_LOG, m1),
     )
 
 
 def potential_integral(m1):
     """D alone, at the complementary parameter 0 < m1 <= 1."""
-    return _polynomial(_D_POLY, m1) - jnp.log(m1) * _polynomial(_D_LOG, m1)
+    return _polynomial(_D_POLY, m1) - log(m1) * _polynomial(_D_LOG, m1)
 
 
 def _polynomial(coefficients, x):

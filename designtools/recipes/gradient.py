@@ -26,13 +26,13 @@ from designtools.solve import convex
 from designtools.solve.solution import Solution
 from designtools.sources import Assembly, Sheet
 from designtools.units import MU_0
-from designtools.recipes.gradient_levels import level_matched
 from designtools.windings import contour, join
 from designtools.windings.spacing import wire_spacing
 from designtools.windings.winding import Winding
 
 AROUND = 88  # triangles around a former where the spec states no resolution
 TARGET_ORDER = 40  # harmonic degree integrated exactly by the target points
+JOG = 0.5  # length of a jog over what it steps aside: long jogs tilt the few turns of a shield
 SLOPE_BAND = 1e-4  # relative
 UNIQUE = 1e-3  # weight of the power beside a peak objective, so that the pattern away from the peak is unique
 
@@ -195,11 +195,11 @@ def natural_stream(spec) -> float:
 def natural_scales(spec) -> dict[str, float]:
     """Power (W), energy (J) and current density (A/m) that count as 1: those of the spherical x z / r^2 sheet.
 
-    P/G^2 = (10 pi/3)(rho/t) a^4/mu0^2 and L/eta^2 = 8 pi a^5/(9 mu0) are its closed forms.
+    P/G^2 = (40 pi/9)(rho/t) a^4/mu0^2 and L/eta^2 = 8 pi a^5/(9 mu0) are its closed forms.
     """
     a, g = spec.primary.radius, spec.target.strength
     return {
-        "power": 10 * np.pi / 3 * sheet_resistance(spec) * a**4 * g**2 / MU_0**2,
+        "power": 40 * np.pi / 9 * sheet_resistance(spec) * a**4 * g**2 / MU_0**2,
         "stored_energy": 4 * np.pi * a**5 * g**2 / (9 * MU_0),
         "peak_current_density": natural_stream(spec) / a,
     }
@@ -353,9 +353,9 @@ def peak_density(part: Sheet) -> float:
 
 
 def wind(setting: Setting, solution: Solution) -> Product:
-    """N turns per lobe in series: contours about one current apart, joined into one winding per layer."""
+    """N turns per lobe in series: contours one current apart, joined into one winding per layer."""
     current = turn_current(setting, solution)
-    loose = level_matched(setting, solution, current)
+    loose = tuple(_loose(layer, solution, current, setting.spec) for layer in setting.layers)
     stages = {"continuous": _sheets(setting, solution), "discrete": Assembly([w.filaments() for w in loose])}
     windings = loose
     if setting.spec.winding.joined:
@@ -370,17 +370,12 @@ def _sheets(setting: Setting, solution: Solution) -> Assembly:
     return Assembly([solution.design.parts[layer.name] for layer in setting.layers])
 
 
-def _loose(layer: Layer, solution: Solution, current: float, spec, values=None) -> Winding:
-    """Closed tracks of a layer at the half-way levels, or at `values`."""
-    stream = _stream(layer, solution)
-    if values is None:
-        values, _ = contour.levels(stream, current=current, rim=contour.rim_value(layer.mesh, stream))
+def _loose(layer: Layer, solution: Solution, current: float, spec) -> Winding:
+    """Closed tracks of a layer, one current apart; those too short to be wound are left out."""
+    stream = np.asarray(solution.design.parts[layer.name].stream)
+    values, _ = contour.levels(stream, current=current, rim=contour.rim_value(layer.mesh, stream))
     tracks = contour.contours(layer.former, layer.mesh, stream, values, shortest=_shortest(spec))
     return Winding(layer.name, tracks, current, spec.conductor.width, spec.conductor.thickness)
-
-
-def _stream(layer: Layer, solution: Solution) -> np.ndarray:
-    return np.asarray(solution.design.parts[layer.name].stream)
 
 
 def _shortest(spec) -> float:
@@ -394,7 +389,7 @@ def _joined(setting: Setting, loose) -> tuple[Winding, ...]:
         join.join(
             layer.former, w.tracks, w.current, conductor.width, conductor.thickness,
             name=w.name, azimuth=0.0, lead_length=rule.lead_length, return_clearance=rule.return_clearance,
-            inward=layer.name == "shield",
+            inward=layer.name == "shield", jog=JOG,
         )
         for layer, w in zip(setting.layers, loose)
     )  # fmt: skip

@@ -87,8 +87,8 @@ class Proposal:
 def solve(problem: Problem, *, max_iter: int = 300, tolerance: float = 1e-8, progress=None) -> Solution:
     """A local optimum of a Problem, reached downhill from its start within its bounds.
 
-    tolerance: the search ends when the model foretells a relative fall of the objective (per unit radius, where
-    the radius is below 1) under this; an objective below `tolerance` counts as that.  progress: called with a sentence as the
+    tolerance: the search ends when the model foretells a relative fall of the objective (per unit radius, see
+    `_stationarity`) under this; an objective below `tolerance` counts as that.  progress: called with a sentence as the
     work goes on.  Status INFEASIBLE means that the violations left cannot be reduced from here; the relaxation of
     each limit says by how much it fails.  Raises PrecisionError in 32-bit and ValueError where a quantity is not
     finite at the start.
@@ -110,9 +110,9 @@ def _task(problem: Problem) -> Task:
 
 
 def _violation(limit: Limit, value: np.ndarray) -> float:
-    """In units of the limit's scale; a norm may exceed its limit by what the cutting planes leave."""
-    allowance = standard.CONE_TOLERANCE * float(np.max(limit.upper)) if limit.norm in assembly.NORMS else 0.0
-    return max(0.0, -assembly.slack(limit, value) - allowance) / limit.scale
+    """In units of the limit's scale, beyond what the convex solver's tolerances leave."""
+    loose = standard.CONE_TOLERANCE * float(np.max(limit.upper)) if limit.norm in assembly.NORMS else 0.0
+    return max(0.0, (-assembly.slack(limit, value) - loose) / limit.scale - FEASIBLE / 10)
 
 
 def _demand_finite(point: Point) -> None:
@@ -162,7 +162,12 @@ def _steered(task: Task, point: Point, radius: float, price: float, highest: flo
 
 
 def _stationarity(proposal: Proposal, point: Point, radius: float, tolerance: float) -> float:
-    return max(proposal.gain, 0.0) / (min(1.0, radius) * max(abs(point.objective), tolerance))
+    """The fall foretold, relative to the objective, per unit radius; a small radius counts for more than it is.
+
+    A radius down to 1e-7 counts as 1e-3 (what falls by less than 1e-11 drowns in rounding), a smaller one 10^4 fold.
+    """
+    counted = min(1.0, max(radius, 1e-3), 1e4 * radius)
+    return abs(proposal.gain) / (counted * max(abs(point.objective), tolerance))
 
 
 def _record(point: Point, price, radius, stationarity) -> dict:

@@ -69,25 +69,12 @@ def contours(
     track has fewer than 48 pieces.  Level lines shorter than `shortest` m are left out.  Mirror symmetry of
     psi is kept.  ValueError where a level line runs off an open rim.
     """
-    each = contours_by_level(former, mesh, stream, values, chord_error=chord_error, shortest=shortest)
-    return tuple(track for tracks in each for track in tracks)
-
-
-def contours_by_level(
-    former, mesh, stream, values, *, chord_error: float | None = None, shortest: float = 0.0
-) -> tuple[tuple[Track, ...], ...]:
-    """The tracks of `contours`, those of each value apart: (K,) tuples, empty where no line has that value."""
     surface = stream_surface(former, mesh, stream)
-    error = 1e-3 * half_width(former) if chord_error is None else chord_error
+    if chord_error is None:
+        chord_error = 1e-3 * half_width(former)
     u, v = _raster(surface)
     raster = u, v, surface.spline(u, v)
-    return tuple(
-        _tracks_at(former, surface, raster, float(value), error, shortest) for value in np.atleast_1d(values)
-    )
-
-
-def _tracks_at(former, surface, raster, value, chord_error, shortest) -> tuple[Track, ...]:
-    lines = _level_lines(surface, raster, value)
+    lines = [line for value in np.atleast_1d(values) for line in _level_lines(surface, raster, float(value))]
     tracks = [_track(former, surface, line, chord_error) for line in lines]
     return tuple(track for track in tracks if track.length >= shortest)
 
