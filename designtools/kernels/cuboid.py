@@ -33,23 +33,33 @@ def field(points, centre, half, rotation, polarization):
 
     centre, half sizes (N,3) m; rotation (N,3,3), columns are the magnet's axes; polarization (N,3) T, own frame.
     """
-    return _sum(cuboid_field, points, centre, half, rotation, polarization)
+    return _sum(_turned_field, points, centre, half, rotation, polarization)
 
 
 def potential(points, centre, half, rotation, polarization):
     """Vector potential (P,3) T·m of the same magnets."""
-    return _sum(cuboid_potential, points, centre, half, rotation, polarization)
+    return _sum(_turned_potential, points, centre, half, rotation, polarization)
 
 
-def _sum(local, points, centre, half, rotation, polarization):
-    def kernel(xyz, centre, half, axes, polarization):
-        d = tuple(p - c for p, c in zip(xyz, centre))
-        own = tuple(sum(axes[3 * i + j] * d[i] for i in range(3)) for j in range(3))
-        value = local(own, half, polarization)
-        return tuple(sum(axes[3 * i + j] * value[j] for j in range(3)) for i in range(3))
-
+def _sum(kernel, points, centre, half, rotation, polarization):
     sources = (centre, half, rotation.reshape(-1, 9), polarization)
     return contract(kernel, points, sources, jnp.ones((half.shape[0], 1)))[:, :, 0]
+
+
+def _turned_field(xyz, centre, half, axes, polarization):
+    return _turned(cuboid_field, xyz, centre, half, axes, polarization)
+
+
+def _turned_potential(xyz, centre, half, axes, polarization):
+    return _turned(cuboid_potential, xyz, centre, half, axes, polarization)
+
+
+def _turned(local, xyz, centre, half, axes, polarization):
+    """Into the magnet's frame, `local` there, and back."""
+    d = tuple(p - c for p, c in zip(xyz, centre))
+    own = tuple(axes[j] * d[0] + axes[3 + j] * d[1] + axes[6 + j] * d[2] for j in range(3))
+    bx, by, bz = jax.lax.optimization_barrier(local(own, half, polarization))
+    return tuple(axes[3 * i] * bx + axes[3 * i + 1] * by + axes[3 * i + 2] * bz for i in range(3))
 
 
 def cuboid_field(position, half, polarization):

@@ -38,14 +38,16 @@ def potential(points, centre, normal, radius, current):
 
 def soft_potential(points, centre, normal, radius, current, distance):
     """As `potential`, with the distance from each wire never taken below `distance` (m), for self-inductance."""
+    lift = jnp.full(radius.shape[0], distance)
+    return contract(soft_potential_factors, points, (centre, normal, radius, lift), current[:, None])[:, :, 0]
 
-    def factors(xyz, centre, normal, radius):
-        height, side, r2 = _cylindrical(xyz, centre, normal)
-        gap = (jnp.sqrt(r2) - radius) ** 2 + height * height
-        lifted = jnp.sqrt(height * height + jnp.maximum(distance**2 - gap, 0.0))
-        return _about(normal, side, loop_potential(r2, lifted, radius))
 
-    return contract(factors, points, (centre, normal, radius), current[:, None])[:, :, 0]
+def soft_potential_factors(xyz, centre, normal, radius, distance):
+    """As `potential_factors` for `soft_potential`."""
+    height, side, r2 = _cylindrical(xyz, centre, normal)
+    gap = (jnp.sqrt(r2) - radius) ** 2 + height * height
+    lifted = jnp.sqrt(height * height + jnp.maximum(distance**2 - gap, 0.0))
+    return _about(normal, side, loop_potential(r2, lifted, radius))
 
 
 def field_factors(xyz, centre, normal, radius):

@@ -32,7 +32,7 @@ from designtools.windings.winding import Winding
 
 AROUND = 88  # triangles around a former where the spec states no resolution
 TARGET_ORDER = 40  # harmonic degree integrated exactly by the target points
-JOG = 0.5  # length of a jog over what it steps aside: long jogs tilt the few turns of a shield
+JOG = 1.0  # length of a jog over what it steps aside: long jogs tilt the few turns of a shield
 SLOPE_BAND = 1e-4  # relative
 UNIQUE = 1e-3  # weight of the power beside a peak objective, so that the pattern away from the peak is unique
 

@@ -13,7 +13,8 @@ from designtools.solve.solution import Solution
 from designtools.units import MU_0
 from designtools.windings.spacing import lifted_spacing, wire_spacing
 
-MAP_SIDE = 33  # points along each side of the exported field map
+MAP_SIDE = 27  # points along each side of the exported field map
+STRAY_GRID = (74, 83)  # azimuths and axial positions of the audited stray surface
 MAGPYLIB_POINTS = 200
 
 
@@ -21,8 +22,10 @@ def evidence(setting, solution: Solution, product: Product, progress) -> Evidenc
     """Figures, audit, plots and maps of a wound coil; every field is that of the exact wires."""
     spec = setting.spec
     points = audit.unseen_points(spec.region.half_widths, spec.region.centre, spec.audit.points, spec.audit.seed)
-    stray = stray_surface(setting)
-    stages = {name: stage_figures(setting, source, points, stray) for name, source in product.stages.items()}
+    outside = {name: stray_field(setting, source) for name, source in product.stages.items()}
+    stages = {
+        name: stage_figures(setting, source, points) | _largest(outside[name]) for name, source in product.stages.items()
+    }
     progress("comparing with magpylib")
     judge = audit.against_magpylib(product.source, points.points[:: max(1, len(points) // MAGPYLIB_POINTS)])
     progress("inductance, force and torque")
@@ -34,27 +37,31 @@ def evidence(setting, solution: Solution, product: Product, progress) -> Evidenc
         "winding": {w.name: _winding_record(w) for w in product.windings},
         "points": {"count": len(points), "seed": spec.audit.seed},
     }
-    return Evidence(figures, record, _plots(setting, product, stages), (_field_map(setting, product),), _implied(spec))
+    progress("field maps")
+    plots = _plots(setting, product, stages, outside)
+    return Evidence(figures, record, plots, (_field_map(setting, product),), _implied(spec))
 
 
 # --- stages -------------------------------------------------------------------------------------
 
 
-def stray_surface(setting):
-    """The audited points of the stray surface: denser than the optimiser's and not among them."""
+def stage_figures(setting, source, points) -> dict[str, float]:
+    """Gradient and linearity of one stage: the sheet, the loose loops or the joined winding."""
+    component = np.asarray(source.field(points.points)) @ setting.b0
+    return audit.linearity(component, setting.distance(points.points), setting.reach)
+
+
+def stray_field(setting, source) -> np.ndarray | None:
+    """|B| (azimuths, positions) T on the stray surface: more points than the optimiser held, and others."""
     stray = setting.spec.stray
     if stray is None:
         return None
-    return regions.cylinder(stray.radius, stray.length, 90, 101, setting.frame, "stray audit")
+    surface = regions.cylinder(stray.radius, stray.length, *STRAY_GRID, setting.frame)
+    return np.linalg.norm(np.asarray(source.field(surface.points)), axis=1).reshape(STRAY_GRID)
 
 
-def stage_figures(setting, source, points, stray) -> dict[str, float]:
-    """Gradient, linearity and stray field of one stage: the sheet, the loose loops or the joined winding."""
-    component = np.asarray(source.field(points.points)) @ setting.b0
-    found = audit.linearity(component, setting.distance(points.points), setting.reach)
-    if stray is not None:
-        found["stray_field_max"] = float(np.linalg.norm(np.asarray(source.field(stray.points)), axis=1).max())
-    return found
+def _largest(outside) -> dict[str, float]:
+    return {} if outside is None else {"stray_field_max": float(outside.max())}
 
 
 def _winding_record(winding) -> dict:
@@ -78,7 +85,7 @@ def _figures(setting, solution: Solution, product: Product, stages, judge) -> di
         "linearity_error_rms": Figure(final["linearity_error_rms"], "1", f"root mean square of the same deviation; {wires}"),
     }
     if "stray_field_max" in final:
-        figures["stray_field_max"] = Figure(final["stray_field_max"], "T", "largest |B| on the stray surface at operating current, 90 x 101 points")
+        figures["stray_field_max"] = Figure(final["stray_field_max"], "T", "largest |B| on the stray surface at operating current, 74 x 83 points")
     figures |= _electrical(setting.spec, product, figures["efficiency"].value, current)
     figures |= _mechanical(setting, product)
     figures |= _spacings(setting.spec, product)
@@ -182,7 +189,7 @@ def _field_map(setting, product: Product) -> FieldMap:
     return FieldMap("flux_density", axes, values, "T")
 
 
-def _plots(setting, product: Product, stages) -> dict:
+def _plots(setting, product: Product, stages, outside) -> dict:
     spec = setting.spec
     plots = {
         "region": Ball("region of linearity", tuple(spec.region.half_widths), tuple(spec.region.centre)),
@@ -192,8 +199,8 @@ def _plots(setting, product: Product, stages) -> dict:
         "stages": _stage_table(stages),
     }
     if spec.stray is not None:
-        plots["stray_profile"] = _stray_profile(setting, product.stages)
-        plots["stray"] = _stray_map(setting, product.source)
+        plots["stray_profile"] = _stray_profile(setting, outside)
+        plots["stray"] = _stray_map(setting, list(outside.values())[-1])
     for layer in setting.layers:
         plots[f"density_{layer.name}"] = _density_map(layer, product.sheets[layer.name])
     return plots
@@ -212,7 +219,7 @@ def _plane(setting, half_x: float, half_y: float, side: int):
 
 def _linearity_map(setting, source, stages) -> PlaneMap:
     reach, error = setting.reach, setting.spec.target.error
-    x, y, points, first, second = _plane(setting, 1.25 * reach, 1.25 * reach, 101)
+    x, y, points, first, second = _plane(setting, 1.25 * reach, 1.25 * reach, 71)
     component = np.asarray(source.field(points.reshape(-1, 3))) @ setting.b0
     gradient = list(stages.values())[-1]["gradient"]
     deviation = (component.reshape(points.shape[:2]) - gradient * x[:, None]) / (gradient * reach)
@@ -226,7 +233,7 @@ def _linearity_map(setting, source, stages) -> PlaneMap:
 
 def _component_map(setting, source) -> PlaneMap:
     half = 0.85 * setting.spec.primary.radius
-    x, y, points, first, second = _plane(setting, half, half, 81)
+    x, y, points, first, second = _plane(setting, half, half, 61)
     component = (np.asarray(source.field(points.reshape(-1, 3))) @ setting.b0).reshape(points.shape[:2])
     return PlaneMap(
         "Encoded component", x, y, component, "T", x_label="along the gradient", y_label="across", label="B·b0",
@@ -253,29 +260,24 @@ def _profile(setting, stages) -> Lines:
     )  # fmt: skip
 
 
-def _stray_profile(setting, stages) -> Lines:
+def _stray_profile(setting, outside) -> Lines:
     """Largest |B| over the azimuth at each axial position of the stray surface."""
     stray = setting.spec.stray
-    surface = regions.cylinder(stray.radius, stray.length, 48, 81, setting.frame)
-    z = (surface.points @ setting.frame[2]).reshape(48, 81)[0]
-    curves = {}
-    for name, source in stages.items():
-        size = np.linalg.norm(np.asarray(source.field(surface.points)), axis=1)
-        curves[name] = size.reshape(48, 81).max(axis=0)
+    z = np.linspace(-stray.length / 2, stray.length / 2, STRAY_GRID[1])
     return Lines(
-        "Stray field outside", z, curves, "T", x_label="axial", y_label="largest |B| round the surface",
-        marks={"stray.limit": stray.limit}, caption=f"On the cylinder of radius {stray.radius * 1e3:.0f} mm at operating current.",
+        "Stray field outside", z, {name: size.max(axis=0) for name, size in outside.items()}, "T", x_label="axial",
+        y_label="largest |B| round the surface", marks={"stray.limit": stray.limit},
+        caption=f"On the cylinder of radius {stray.radius * 1e3:.0f} mm at operating current.",
     )  # fmt: skip
 
 
-def _stray_map(setting, source) -> PlaneMap:
+def _stray_map(setting, size) -> PlaneMap:
     stray = setting.spec.stray
-    phi, z = np.linspace(-np.pi, np.pi, 91), np.linspace(-stray.length / 2, stray.length / 2, 81)
-    local = np.stack(np.broadcast_arrays(stray.radius * np.cos(phi)[:, None], stray.radius * np.sin(phi)[:, None], z[None, :]), axis=-1)
-    size = np.linalg.norm(np.asarray(source.field((local @ setting.frame).reshape(-1, 3))), axis=1)
+    arc = stray.radius * 2 * np.pi * (np.arange(STRAY_GRID[0]) + 0.5) / STRAY_GRID[0]
+    z = np.linspace(-stray.length / 2, stray.length / 2, STRAY_GRID[1])
     return PlaneMap(
-        "Stray field on the surface outside", stray.radius * phi, z, size.reshape(91, 81), "T", x_label="arc length",
-        y_label="axial", label="|B|", levels=(stray.limit,), caption="|B| of the wires on the unrolled stray surface.",
+        "Stray field on the surface outside", arc, z, size, "T", x_label="arc length", y_label="axial", label="|B|",
+        levels=(stray.limit,), caption="|B| of the wires on the unrolled stray surface.",
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def _relaxed(problem, free, matrices, program, gap, progress) -> Solution:
     price = 1e6 * max(abs(program.constant), 1.0) if not program.epigraphs else 1e6
     answer = standard.solve(program, gap, elastic=price, progress=progress)
     relaxations = [
-        Relaxation(limit.name, limit.quantity.unit, float(v * limit.scale), assembly.achieved(limit, _value(matrices[limit.quantity.name], answer.x)))
+        Relaxation(limit.name, limit.quantity.unit, float(v * limit.scale), assembly.achieved(limit, _value(matrices[limit.quantity.name], answer.x)), float(v))
         for limit, v in zip(problem.subject_to, answer.violation)
         if v > 1e-6
     ]

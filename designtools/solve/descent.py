@@ -164,9 +164,10 @@ def _steered(task: Task, point: Point, radius: float, price: float, highest: flo
 def _stationarity(proposal: Proposal, point: Point, radius: float, tolerance: float) -> float:
     """The fall foretold, relative to the objective, per unit radius; a small radius counts for more than it is.
 
-    A radius down to 1e-7 counts as 1e-3 (what falls by less than 1e-11 drowns in rounding), a smaller one 10^4 fold.
+    A radius down to 1e-6 counts as 0.1 (a relative fall below 1e-9 drowns in what the convex solver leaves), a
+    smaller one 10^5 fold, so that a search that only ran out of radius does not pass for converged.
     """
-    counted = min(1.0, max(radius, 1e-3), 1e4 * radius)
+    counted = min(1.0, max(radius, 0.1), 1e5 * radius)
     return abs(proposal.gain) / (counted * max(abs(point.objective), tolerance))
 
 

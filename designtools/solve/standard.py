@@ -212,15 +212,8 @@ def _least_norm(rows: Rows, scale: np.ndarray, elastic) -> Step:
 
 
 def _range(rows: np.ndarray) -> np.ndarray:
-    """Orthonormal basis (n,r) of the space of the rows (m,n), which are of unit length.
-
-    What the rank cut (1e-11 of a row) loses reappears as a violation and is judged there.
-    """
-    if len(rows) == 0:
-        return np.zeros((rows.shape[1], 0))
-    q, r, _ = linalg.qr(rows.T, mode="economic", pivoting=True)
-    size = np.abs(np.diag(r))
-    return q[:, : int((size > 1e-11 * size[0]).sum())]
+    """Orthonormal columns (n,r) that span the rows (m,n), r = min(m, n); dependent rows only add idle columns."""
+    return linalg.qr(rows.T, mode="economic", check_finite=False)[0]
 
 
 def _quadratic_program(matrix, relaxed, lower, upper, elastic):

@@ -43,6 +43,7 @@ class Loops:
         return (self.current * jnp.pi * self.radius**2) @ unit(self.normal)
 
 
+@jax.jit
 def unit(vectors):
     """Vectors (N,3) scaled to length one."""
     vectors = jnp.asarray(vectors)

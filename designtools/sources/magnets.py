@@ -60,6 +60,7 @@ class Magnets:
         return jnp.asarray(points), self.centre, half, rotation_matrix(self.rotation), self.polarization
 
 
+@jax.jit
 def rotation_matrix(vector):
     """Matrices (N,3,3) of rotation vectors (N,3) rad (Rodrigues), smooth at zero."""
     x, y, z = jnp.asarray(vector).T
