@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from designtools.regions import Region, scattered_ball
+from designtools.regions import Region, ball, scattered_ball
 
 
 def unseen_points(half_widths, centre, count: int, seed: int) -> Region:
@@ -13,14 +13,19 @@ def unseen_points(half_widths, centre, count: int, seed: int) -> Region:
     return Region(np.asarray(centre, float) + unit.points * np.asarray(half_widths, float), unit.weights, "audit")
 
 
-def fitted_gradient(component: np.ndarray, distance: np.ndarray) -> float:
-    """Least-squares slope (T/m) of a field component (P,) T over the signed distance (P,) m, through zero."""
-    return float(distance @ component / (distance @ distance))
+def volume_rule(half_widths, centre, order: int = 16) -> Region:
+    """Quadrature points of the ellipsoid, inside where the optimiser held its surface: for best-fitting slopes."""
+    unit = ball(1.0, order=order)
+    return Region(np.asarray(centre, float) + unit.points * np.asarray(half_widths, float), unit.weights, "volume")
 
 
-def linearity(component: np.ndarray, distance: np.ndarray, reach: float) -> dict[str, float]:
-    """Fitted gradient (T/m), and the largest and rms deviation from it relative to gradient * reach."""
-    gradient = fitted_gradient(component, distance)
+def fitted_gradient(component: np.ndarray, distance: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted least-squares slope (T/m) of a field component (P,) T over the signed distance (P,) m, through zero."""
+    return float((weights * distance) @ component / ((weights * distance) @ distance))
+
+
+def linearity(component: np.ndarray, distance: np.ndarray, gradient: float, reach: float) -> dict[str, float]:
+    """Largest and rms deviation of a component (P,) T from gradient * distance, relative to gradient * reach."""
     deviation = (component - gradient * distance) / (abs(gradient) * reach)
     return {
         "gradient": gradient,

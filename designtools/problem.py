@@ -16,6 +16,9 @@ import numpy as np
 from designtools._pytree import pytree
 
 
+NORMS = ("component", "row", "l1")
+
+
 @pytree
 class Design:
     """Named sources; the field of a design is the sum of theirs."""
@@ -79,6 +82,12 @@ class Limit:
     scale: float = 1.0
     label: str = ""
 
+    def __post_init__(self):
+        if self.norm not in NORMS:
+            raise ValueError(f"Limit '{self.name}': norm must be one of {', '.join(NORMS)}, got '{self.norm}'")
+        if self.norm != "component" and (self.upper is None or self.lower is not None):
+            raise ValueError(f"Limit '{self.name}': with norm '{self.norm}' give upper and no lower; a lower bound on a length is not convex")
+
     @property
     def name(self) -> str:
         return self.label or self.quantity.name
@@ -119,6 +128,9 @@ class Problem:
     def __post_init__(self):
         for name in ("free", "minimise", "subject_to"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        for q in (*self.minimise, *self.subject_to):
+            if self.quantities[q.quantity.name] is not q.quantity:
+                raise ValueError(f"Problem: each quantity must have a name of its own, but two are called '{q.quantity.name}'; rename one")
 
     @property
     def quantities(self) -> Mapping[str, Quantity]:

@@ -295,6 +295,24 @@ def test_crossed_bounds_are_refused():
         task([Term(FITTED)], lower=1, upper=-1)
 
 
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"norm": "row", "lower": 0.0, "upper": 1.0}, "give upper and no lower"),
+        ({"norm": "l1"}, "give upper and no lower"),
+        ({"norm": "max", "upper": 1.0}, "norm must be one of component, row, l1, got 'max'"),
+    ],
+)
+def test_a_limit_that_would_be_misread_is_refused(changes, words):
+    with pytest.raises(ValueError, match=f"Limit 'vectors': .*{words}"):
+        Limit(VECTOR, **changes)
+
+
+def test_two_quantities_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two are called 'fit'"):
+        task([Term(FITTED)], [Limit(quantity(lambda x: x, "fit"), upper=1.0)])
+
+
 # --- infeasible and unbounded ----------------------------------------------------------------------
 
 LABELLED = {"a": (ROWS[0], 0.5), "b": (ROWS[1], 2.0), "c": (ROWS[2], 1.0)}
@@ -329,7 +347,7 @@ def test_the_relaxations_are_the_least_that_helps(measure):
         name = r.limit.removeprefix("limit ")
         assert r.relative == pytest.approx(each[name], abs=1e-5 * total)
         assert r.by == pytest.approx(r.relative * LABELLED[name][1], rel=1e-12)
-        assert r.achievable == pytest.approx(1.2 - r.by, abs=1e-5)  # the size of the bound that would just be met
+        assert r.achievable == pytest.approx(-1.2 + r.by, abs=1e-5)  # the bound that would just be met
 
 
 @pytest.mark.parametrize("measure", ["sum_squares", "peak"])

@@ -146,7 +146,7 @@ def test_finite_ideal_halbach_cylinder():
     def g(r):
         return z0 / (2 * np.hypot(r, z0)) + np.log((z0 + np.hypot(r, z0)) / r)
 
-    t, w = np.polynomial.legendre.leggauss(8)
+    t, w = np.polynomial.legendre.leggauss(14)
     radius, height = (ri + ro) / 2 + (ro - ri) / 2 * t, z0 * t
     phi = 2 * np.pi * np.arange(16) / 16
     r, z, p = (a.ravel() for a in np.meshgrid(radius, height, phi, indexing="ij"))

@@ -306,7 +306,7 @@ def test_net_force_needs_a_magnet_with_gradients():
         ({"coils.0.position.min": "0 mm"}, "coils.0.position.min", "mirror twin"),
         ({"coils.1.position.start": "70 mm", "coils.0.position.start": "50 mm"}, "coils.1.position.start", "above coils.0"),
         ({"region.centre": [0, 0, 0.1]}, "region.centre", "must be [0, 0, 0]"),
-        ({"objective.homogeneity": 0}, "objective.homogeneity", "must be positive"),
+        ({"objective.homogeneity": 0, "objective.power": 0}, "objective.homogeneity", "must be positive"),
     ],
 )  # fmt: skip
 def test_magnet_mistakes(changes, key, words):

@@ -31,7 +31,8 @@ from designtools.windings.spacing import wire_spacing
 from designtools.windings.winding import Winding
 
 AROUND = 88  # triangles around a former where the spec states no resolution
-TARGET_ORDER = 40  # harmonic degree integrated exactly by the target points
+TARGET_ORDER = 60  # harmonic degree integrated exactly by the target points
+RESERVE = 0.03  # of the error allowed, kept for what turns and joints add
 JOG = 1.0  # length of a jog over what it steps aside: long jogs tilt the few turns of a shield
 SLOPE_BAND = 1e-4  # relative
 UNIQUE = 1e-3  # weight of the power beside a peak objective, so that the pattern away from the peak is unique
@@ -268,7 +269,7 @@ def _limits(setting: Setting, densest: float | None) -> list[Limit]:
 def _field_limit(setting: Setting) -> Limit:
     spec = setting.spec
     wanted = spec.target.strength * setting.distance(setting.target.points)
-    allowed = spec.target.error * spec.target.strength * setting.reach
+    allowed = (1 - RESERVE) * spec.target.error * spec.target.strength * setting.reach
     q = field.component(setting.target, setting.b0, "target field")
     return Limit(q, wanted - allowed, wanted + allowed, scale=allowed, label="target.error")
 

@@ -47,8 +47,10 @@ def evidence(setting, solution: Solution, product: Product, progress) -> Evidenc
 
 def stage_figures(setting, source, points) -> dict[str, float]:
     """Gradient and linearity of one stage: the sheet, the loose loops or the joined winding."""
-    component = np.asarray(source.field(points.points)) @ setting.b0
-    return audit.linearity(component, setting.distance(points.points), setting.reach)
+    rule = audit.volume_rule(setting.spec.region.half_widths, setting.centre)
+    component = np.asarray(source.field(np.concatenate([rule.points, points.points]))) @ setting.b0
+    gradient = audit.fitted_gradient(component[: len(rule)], setting.distance(rule.points), rule.weights)
+    return audit.linearity(component[len(rule) :], setting.distance(points.points), gradient, setting.reach)
 
 
 def stray_field(setting, source) -> np.ndarray | None:
@@ -256,7 +258,7 @@ def _profile(setting, stages) -> Lines:
     error = setting.spec.target.error
     return Lines(
         "Field error along the gradient axis", x, curves, "1", x_label="along the gradient", y_label="error over G x reach",
-        marks={"allowed": error, "allowed ": -error}, caption="Sheet, loose loops and joined winding against target.strength.",
+        marks={"target.error": error, "-target.error": -error}, caption="Sheet, loose loops and joined winding against target.strength.",
     )  # fmt: skip
 
 

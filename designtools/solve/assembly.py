@@ -91,15 +91,18 @@ def objective(problem: Problem, values: dict[str, np.ndarray]) -> float:
 
 def slack(limit: Limit, value: np.ndarray) -> float:
     """Smallest distance to the limit in the unit of the quantity; negative where violated."""
-    if limit.norm in NORMS:
-        return float((np.asarray(limit.upper) - np.linalg.norm(value, NORMS[limit.norm], axis=-1)).min())
-    upper = np.inf if limit.upper is None else np.min(np.asarray(limit.upper) - value)
-    lower = np.inf if limit.lower is None else np.min(value - np.asarray(limit.lower))
-    return float(min(upper, lower))
+    return float(_room(limit, value)[1].min())
 
 
 def achieved(limit: Limit, value: np.ndarray) -> float:
-    """The bound that would just have been met."""
-    sign = 1 if limit.upper is not None else -1
-    bound = limit.upper if limit.upper is not None else limit.lower
-    return float(np.max(np.abs(np.asarray(bound))) - sign * slack(limit, value))
+    """The bound that would just have been met: the value, or the norm of the row, where the limit is tightest."""
+    size, room = _room(limit, value)
+    return float(np.ravel(size)[np.argmin(room)])
+
+
+def _room(limit: Limit, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is limited, and how far it is from the nearer side."""
+    size = np.linalg.norm(value, NORMS[limit.norm], axis=-1) if limit.norm in NORMS else np.asarray(value)
+    above = np.inf if limit.upper is None else np.asarray(limit.upper) - size
+    below = np.inf if limit.lower is None or limit.norm in NORMS else size - np.asarray(limit.lower)
+    return size, np.broadcast_to(np.minimum(above, below), size.shape)
