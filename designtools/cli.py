@@ -48,9 +48,38 @@ class BadInput(Exception):
     """Something the caller must change; the message is one sentence."""
 
 
+class NoDesign(Exception):
+    """The spec is sound, but what was found cannot be built; the message says why."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a sentence on how to go on."""
+
+
 def main() -> None:
     """Entry point of the command `designtools`."""
-    app(prog_name="designtools")
+    sys.unraisablehook = _pass_on_interrupts
+    try:
+        code = app(prog_name="designtools", standalone_mode=False)
+    except Exception as error:  # wrong usage; only the command line's own exceptions can show themselves
+        if not hasattr(error, "format_message"):
+            raise
+        error.show()
+        if "--json" in sys.argv:
+            _print_json({"status": "bad input", "message": error.format_message(), "problems": []})
+        code = BAD_INPUT
+    sys.exit(code)
+
+
+def _pass_on_interrupts(report) -> None:
+    """Ctrl-C that fell into a destructor or a callback of the garbage collector, where it would be lost: once more."""
+    if not issubclass(report.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(report)
+        return
+    import _thread
+    import threading
+
+    threading.Timer(0.01, _thread.interrupt_main).start()
 
 
 def exits(command):
@@ -58,18 +87,11 @@ def exits(command):
 
     @functools.wraps(command)
     def guarded(*args, **options):
-        from designtools.spec import SpecError
-
         as_json = options.get("json_output", False)
         try:
-            code = command(*args, **options)
-        except SpecError as error:
-            problems = [{"place": p.place, "key": p.key, "message": p.sentence} for p in error.problems]
-            code = _refuse(str(error), as_json, problems)
-        except BadInput as error:
-            code = _refuse(str(error), as_json)
-        except KeyboardInterrupt:
-            sentence = f"interrupted; {_how_to_resume(command.__name__)}"
+            code = _attempted(command, args, options, as_json)
+        except KeyboardInterrupt as stop:
+            sentence = f"interrupted; {stop if isinstance(stop, Interrupted) else 'nothing was kept, run the command again'}"
             _say(sentence)
             if as_json:
                 _print_json({"status": "interrupted", "message": sentence})
@@ -79,6 +101,23 @@ def exits(command):
     return guarded
 
 
+def _attempted(command, args, options, as_json: bool) -> int | None:
+    from designtools.spec import SpecError
+
+    try:
+        return command(*args, **options)
+    except SpecError as error:
+        problems = [{"place": p.place, "key": p.key, "message": p.sentence} for p in error.problems]
+        return _refuse(str(error), as_json, problems)
+    except BadInput as error:
+        return _refuse(str(error), as_json)
+    except NoDesign as error:
+        _say(str(error))
+        if as_json:
+            _print_json({"status": "not converged", "message": str(error)})
+        return FAILED
+
+
 def _refuse(message: str, as_json: bool, problems: list[dict] | None = None) -> int:
     _say(message)
     if as_json:
@@ -86,16 +125,15 @@ def _refuse(message: str, as_json: bool, problems: list[dict] | None = None) -> 
     return BAD_INPUT
 
 
-def _how_to_resume(verb: str) -> str:
-    if verb in ("design", "sweep"):
-        return f"what was finished is kept: run `{' '.join(['designtools', *_without_resume(sys.argv[1:])])} --resume` to go on"
-    return "nothing was kept; run the command again"
-
-
-def _without_resume(arguments: list[str]) -> list[str]:
+def _how_to_resume(folder: Path, kept: bool) -> str:
+    """The command that goes on, naming the folder even where it was chosen by default."""
     import shlex
 
-    return [shlex.quote(a) for a in arguments if a != "--resume"]
+    arguments = [a for a in sys.argv[1:] if a != "--resume"]
+    if not any(a == "--out" or a.startswith("--out=") for a in arguments):
+        arguments += ["--out", str(folder)]
+    command = " ".join(["designtools", *map(shlex.quote, arguments), "--resume"])
+    return f"{'what was finished is kept' if kept else 'nothing was finished yet'}: run `{command}` to go on"
 
 
 # --- verbs -----------------------------------------------------------------------------------------------
@@ -116,17 +154,39 @@ def design(
     overrides = _overrides(changes)
     model = load(spec, overrides)  # refuse bad input before anything heavy is imported
     folder = out or _free_folder(Path("out") / spec.stem)
+    _refuse_unwritable(folder)
     with _stdout_kept_clean(), Progress() as progress:
-        from designtools.pipeline import run
-
         try:
-            result = run(spec, out=folder, overrides=overrides, resume=resume, progress=progress)
-        except FileExistsError as error:
-            raise BadInput(str(error)) from None
+            result = _designed(spec, folder, overrides, resume, progress)
+        except KeyboardInterrupt:
+            raise Interrupted(_how_to_resume(folder, _kept(folder).exists())) from None
     if result.status == "interrupted":
-        _say(f"interrupted; {_how_to_resume('design')}")
-    _show_result(result, getattr(result, "folder", None) or folder, json_output, title=model.name)
+        _say(f"interrupted; {_how_to_resume(folder, _kept(folder).exists())}")
+    _show_result(result, result.folder, json_output, title=model.name)
     return EXIT_CODES[result.status]
+
+
+def _designed(spec: Path, folder: Path, overrides, resume: bool, progress):
+    from designtools.pipeline import run
+    from designtools.solve.store import StaleSolution
+    from designtools.windings.groove import GrooveError
+    from designtools.windings.join import JoinError
+
+    if resume and not _kept(folder).exists():
+        _say("nothing was finished before; starting from the beginning")
+    try:
+        return run(spec, out=folder, overrides=overrides, resume=resume, progress=progress)
+    except (FileExistsError, StaleSolution) as error:
+        raise BadInput(str(error)) from None
+    except OSError as error:
+        raise BadInput(_unusable_file(error, folder)) from None
+    except (GrooveError, JoinError) as error:
+        raise NoDesign(f"the solution cannot be wound: {error}") from None
+
+
+def _kept(folder: Path) -> Path:
+    """Where the solution of an interrupted run lies; see `pipeline.state_file`."""
+    return folder.absolute().parent / f".{folder.absolute().name}.solution.npz"
 
 
 @app.command()
@@ -189,7 +249,7 @@ def evaluate(
         precision.enable()
         try:
             result = foreign.evaluate(files, model, current=amperes, radius=metres, unit=unit)
-        except (foreign.UnreadableWinding, FileNotFoundError) as error:
+        except foreign.UnreadableWinding as error:
             raise BadInput(str(error)) from None
     _show_result(result, None, json_output, title=result.name)
     return EXIT_CODES[result.status]
@@ -227,13 +287,16 @@ def export(
         from designtools.result import load
 
         precision.enable()
+        _record(folder)  # refuses what is no result folder
         try:
             progress(f"reading {folder}")
             result = load(folder)
             ending = FORMATS[format].extension if format in FORMATS else ""
             written = result.export(format, out or Path(f"{folder.absolute().name}{ending}"))
-        except (ValueError, FileNotFoundError) as error:
+        except ValueError as error:
             raise BadInput(str(error)) from None
+        except OSError as error:
+            raise BadInput(_unusable_file(error, out or folder)) from None
     for path in written:
         print(path)
 
@@ -246,7 +309,7 @@ def sweep(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="folder of the sweep")] = None,
     changes: Changes = None,
     axes: Annotated[str | None, typer.Option("--pareto", metavar="FIGURE,FIGURE", help="axes of the plot")] = None,
-    workers: Annotated[int, typer.Option("--workers", help="processes; 0 runs in this one")] = 1,
+    workers: Annotated[int, typer.Option("--workers", min=0, max=256, help="processes; 0 runs in this one")] = 1,
     cluster: Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="not in this version")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted sweep")] = False,
     json_output: Json = False,
@@ -260,12 +323,15 @@ def sweep(
     from designtools import sweep as many
 
     folder = out or Path("out") / f"{spec.stem}-sweep"
+    _refuse_unwritable(folder)
     with _stdout_kept_clean(), Progress() as progress:
         try:
             plan = many.plan(spec, vary, _overrides(changes))
             outcome = many.run(plan, folder, workers=workers, resume=resume, axes=axes, progress=progress)
         except (many.BadSweep, FileExistsError) as error:
             raise BadInput(str(error)) from None
+        except KeyboardInterrupt:
+            raise Interrupted(_how_to_resume(folder, (folder / "sweep.sqlite").exists())) from None
     if json_output:
         _print_json(outcome.as_dict())
     else:
@@ -278,7 +344,7 @@ def sweep(
 @exits
 def show(
     folder: ResultFolder,
-    port: Annotated[int, typer.Option("--port", help="0 takes a free one")] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page")] = True,
 ):
     """Serve the report on this machine only, until Ctrl-C."""
@@ -291,7 +357,11 @@ def show(
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Quiet, directory=str(folder))) as server:
+    try:
+        opened = ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Quiet, directory=str(folder)))
+    except OSError as error:
+        raise BadInput(f"--port must be free, got {port}: {error.strerror}; leave it out for one that is") from None
+    with opened as server:
         address = f"http://127.0.0.1:{server.server_address[1]}/report.html"
         print(address, flush=True)
         _say("Ctrl-C ends")
@@ -338,9 +408,25 @@ def _free_folder(wanted: Path) -> Path:
 
 def _record(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        raise BadInput(f"must be the folder of a finished design with result.json, got {str(folder)!r}") from None
+        record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict) or not {"name", "figures", "requirements"} <= set(record):
+        raise BadInput(f"must be the folder of a finished design with a sound result.json, got {str(folder)!r}")
+    return record
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Before the long work: whether anything could be written at `folder`."""
+    above = folder.absolute()
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"--out must be a folder that can be written, got {str(folder)!r}: '{above}' is a file or read-only")
+
+
+def _unusable_file(error: OSError, expected: Path) -> str:
+    return f"must be a place that can be read and written, got '{error.filename or expected}': {error.strerror or error}"
 
 
 # --- words on the screen ---------------------------------------------------------------------------------

@@ -10,13 +10,15 @@ import csv
 import itertools
 import json
 import math
+import os
+import signal
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ from designtools.spec import fingerprint, load
 from designtools.units import format as readable
 
 LARGER_IS_BETTER = {
-    "efficiency", "gradient_strength", "slew_rate", "figure_of_merit", "wire_spacing_min", "central_field",
+    "efficiency", "gradient_strength", "gradient_strength_limit", "slew_rate", "figure_of_merit", "central_field",
+    "wire_spacing_min", "wire_gap_min", "lifted_spacing_min",
     "critical_current_margin", "b1_efficiency", "b1_uniformity", "snr_relative",
 }  # fmt: skip
 DEFAULT_AXES = {
     "gradient": ("efficiency", "resistance"),
-    "magnet": ("homogeneity_pp", "conductor_length"),
-    "shim": ("b0_std_shimmed", "b0_p2p_shimmed"),
+    "magnet": ("homogeneity_pp", "power"),
+    "shim": ("b0_std_shimmed", "power"),
 }
 
 
@@ -143,7 +146,7 @@ def design_one(spec: Path, folder: Path, overrides: dict[str, Any]) -> dict[str,
     from designtools.pipeline import run as design
     from designtools.result import plain
 
-    result = design(spec, out=folder, overrides=overrides)
+    result = design(spec, out=folder, overrides=overrides, resume=True)
     return {"status": result.status, "message": result.message, "figures": plain(result.figures)}
 
 
@@ -186,13 +189,42 @@ def _each(plan: Plan, folder: Path, todo: list[int], workers: int, design: Desig
     if workers == 0 or not jobs:
         yield from map(_job, jobs)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_job, job) for job in jobs]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_deaf_to_ctrl_c) as pool:
+        futures = [pool.submit(_interruptible, job) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:
+        except (KeyboardInterrupt, GeneratorExit):
             pool.shutdown(wait=False, cancel_futures=True)
+            _interrupt(active_children())
+            raise
+
+
+def _interrupt(processes) -> None:
+    """Ctrl-C in a terminal reaches the workers too, a signal sent to this process alone does not."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGINT)
+
+
+def _deaf_to_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _interruptible(job) -> tuple[int, dict[str, Any]]:
+    """A job in a worker: the first Ctrl-C ends it, tidily, and those after it find nobody."""
+
+    def once(number, frame):
+        _deaf_to_ctrl_c()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, once)
+    try:
+        return _job(job)
+    except KeyboardInterrupt:
+        return job[0], {"status": "interrupted", "message": "interrupted", "figures": {}}
+    finally:
+        _deaf_to_ctrl_c()
 
 
 def _job(job) -> tuple[int, dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 Inside the program every number is SI.  This module is the only place where units are read or written.
 A unit is a product of symbols with optional SI prefix and exponent ("mT/m/ms", "N·m", "A/mm^2", "uT/√W");
-a slash divides by all symbols up to the next slash.  Its dimension is worked out from the symbols, so no list of allowed spellings is needed.
+a slash divides by all symbols up to the next slash.  Its dimension is worked out from the symbols, so no list of
+allowed spellings is needed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ DIMENSIONS: dict[str, Dimension] = {
     "area":                 Dimension("an area", "m^2", ("20 mm^2", "2e-5 m^2")),
     "volume":               Dimension("a volume", "m^3", ("1.5 l", "0.0015 m^3")),
     "current":              Dimension("a current", "A", ("650 A", "20 mA")),
+    "ampere_length":        Dimension("a current times a length", "A·m", ("50 kA·m", "5e4 A·m")),
     "voltage":              Dimension("a voltage", "V", ("1300 V", "1.3 kV")),
     "field":                Dimension("a flux density", "T", ("30 uT", "5 gauss", "3 T")),
     "gradient":             Dimension("a field gradient", "T/m", ("80 mT/m", "0.08 T/m")),
@@ -237,6 +239,7 @@ _READABLE: dict[str, tuple[str, ...]] = {
     "ohm·m": ("µohm·m", "nohm·m"),
     "A/m^2": ("A/mm^2", "A/m^2"),
     "A/m": ("A/mm", "A/m"),
+    "A·m": ("MA·m", "kA·m", "A·m"),
     "T/√W": ("T/√W", "µT/√W", "nT/√W"),
     "W/kg": ("W/kg", "mW/kg"),
 }

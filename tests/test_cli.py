@@ -228,7 +228,7 @@ def test_ctrl_c_says_how_to_resume(pipeline, tmp_path, monkeypatch):
     pipeline.outcome = KeyboardInterrupt()
     done = call("design", HEAD, "--set", "name=two words", "--out", tmp_path / "r")
     assert done.exit_code == 130
-    assert "interrupted" in done.stderr and "'name=two words' --resume" in done.stderr
+    assert "interrupted" in done.stderr and f"'name=two words' --out {tmp_path / 'r'} --resume`" in done.stderr
 
 
 def test_progress_waits_two_seconds(monkeypatch, capsys):

@@ -18,6 +18,7 @@ from designtools.spec import (
     to_yaml,
     write_json_schemas,
 )
+from designtools.starters import starter
 
 SPECS = Path(__file__).parent.parent / "specs"
 FILES = {"gradient": SPECS / "head_gradient_x.yaml", "magnet": SPECS / "six_coil_magnet.yaml", "shim": SPECS / "brain_shim.yaml"}
@@ -161,7 +162,7 @@ def test_override_mistakes_name_the_override():
 
 
 def test_all_mistakes_come_at_once_with_file_and_line(tmp_path):
-    text = FILES["gradient"].read_text(encoding="utf-8")
+    text = starter("gradient")
     changes = {"80 mT/m": "80 mT", "  length: 560 mm\n": "", "spacing:": "spaceing:", "joined: true": "joined: perhaps"}
     for old, new in changes.items():
         assert text.count(old) == 1
@@ -218,7 +219,77 @@ def test_a_spec_must_be_a_table(tmp_path, text):
 
 def test_missing_file_and_folder(tmp_path):
     assert "must be an existing spec file" in only(tmp_path / "nope.yaml")
-    assert "must be a readable text file" in only(tmp_path)
+    assert "must be a spec file, got a folder" in only(tmp_path)
+
+
+HEAD = "kind: gradient\nname: a\n"
+SECTIONS = """
+region: {radius: 80 mm}
+target: {gradient_axis: x, strength: 30 mT/m}
+primary: {radius: 190 mm, length: 560 mm}
+conductor: {width: 4 mm, thickness: 4 mm}
+winding: {turns: 6}
+"""
+GOOD = HEAD + SECTIONS
+NINES = "9" * 5000  # more digits than Python turns into a number
+
+
+@pytest.mark.parametrize(
+    "content, place, words",
+    [
+        (GOOD.replace("80 mm", ".nan"), "4: region.radius", "got nan, which is not a finite number"),
+        (GOOD.replace("80 mm", "-.inf"), "4: region.radius", "not a finite number"),
+        (GOOD.replace("80 mm", "nan mm"), "4: region.radius", "does not start with a number"),
+        (GOOD.replace("80 mm", NINES), "", "must be readable"),
+        (GOOD.replace("turns: 6", "turns: 1" + "0" * 300), "8: winding.turns", "must be at most 1000"),
+        (GOOD.replace("80 mm", "true"), "4: region.radius", "got True"),
+        (GOOD.replace("80 mm", "{mm: 80}"), "4: region.radius", "got {'mm': 80}"),
+        (GOOD.replace("{radius: 80 mm}", ""), "4: region", "must be a section of keys, got nothing"),
+        (GOOD.replace("80 mm", "0,08 m"), "4: region.radius", "must be greater than 0 m"),
+        (GOOD.replace("80 mm", "80"), "4: region.radius", "reaches 80000 mm"),
+        (GOOD + "3: 4\n", "9: 3", "must be a known key at the top, got '3'"),
+        (GOOD + "? [a, b]\n: 3\n", "9: ('a', 'b')", "must be a known key"),
+        (GOOD + "gr\u00f6\u00dfe: 3\n", "9: gr\u00f6\u00dfe", "must be a known key"),
+        (GOOD + "name: again\n", "9: ", 'duplicate key "name"'),
+        (GOOD + "shield:\n\tradius: 3\n", "10: ", "found character '\\t'"),
+        (GOOD + "---\n" + GOOD, "9: ", "found another document"),
+        (GOOD.replace("name: a", "name: !!python/object:os.system x"), "2: ", "must be a plain value, got the tag"),
+        (GOOD.replace("name: a", "name: a\0b"), "1: ", "must be valid YAML"),
+        (GOOD.replace("80 mm", "80 mT").replace("\n", "\r\n"), "4: region.radius", "must be a length"),
+        ("\ufeff" + GOOD.replace("80 mm", "80 mT"), "4: region.radius", "must be a length"),
+        (GOOD.encode("utf-16"), "", "must be text in UTF-8, got the byte 0xff in place 0"),
+        (GOOD.replace("name: a", "name: gr\u00f6\u00dfe").encode("latin-1"), "", "must be text in UTF-8"),
+        (HEAD + "a: " + "[" * 60 + "]" * 60, "", "must not be nested deeper than 30 levels"),
+        (HEAD + "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+            f"{new}: &{new} [{','.join(['*' + old] * 10)}]\n" for old, new in zip("abcdef", "bcdefg")), "1: ", "at most 20000 values"),
+        (HEAD + "a: *nowhere\n", "3: ", "undefined alias"),
+        ("# nothing but words\n", "", "must be a table of keys such as `kind: gradient`, got nothing"),
+        (GOOD + "audit: {seed: 99999999999999999999}\n", "9: audit.seed", "must be less than"),
+        (GOOD + "mesh: {resolution: 0.01 mm}\n", "9: mesh.resolution", "must be at least 2.7"),
+        (GOOD + "mesh: {resolution: 1 m}\n", "9: mesh.resolution", "at most primary.radius / 2 = 95 mm"),
+        (GOOD + "requirements: {quantity: efficiency}\n", "9: requirements", "must be a list"),
+        (GOOD.replace("x, strength", "[.nan, 0, 1], strength"), "5: target.gradient_axis", "a vector with a direction"),
+    ],
+)  # fmt: skip
+def test_nasty_files_get_one_sentence(tmp_path, content, place, words):
+    path = tmp_path / "nasty.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    line = mistakes(path)[0]
+    assert line.startswith(f"{path}:{place}" if place else f"{path}: ") and words in line
+    assert len(line) < 500 and "Traceback" not in line
+
+
+@pytest.mark.parametrize("mark, end", [("\ufeff", "\n"), ("", "\r\n")])
+def test_marks_and_line_ends_of_other_editors_are_fine(tmp_path, mark, end):
+    path = tmp_path / "spec.yaml"
+    path.write_bytes((mark + GOOD.replace("\n", end)).encode())
+    assert load(path).region.radius == 0.08
+
+
+def test_merged_sections_name_the_line_of_the_merge(tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(GOOD + "stray: &far {radius: 0.3, length: 1, limit: 1 mT}\nshield:\n  <<: *far\n")
+    assert only(path).startswith(f"{path}:11: shield.limit: must be a known key in shield")
 
 
 @pytest.mark.parametrize("kind", LATER)
@@ -298,6 +369,7 @@ def test_net_force_needs_a_magnet_with_gradients():
     "changes, key, words",
     [
         ({"coils": []}, "coils", "at least one coil"),
+        ({"frame": {"b0_axis": "x", "bore_axis": "x"}}, "frame.bore_axis", "must be z or -z, since windings of rectangular section are coaxial about z, got x"),
         ({"frame.b0_axis": "x"}, "frame.b0_axis", "must be parallel to frame.bore_axis"),
         ({"coils.0.radius": "30 mm"}, "coils.0.radius.min", "outside the region"),
         ({"coils.0.radius.start": "300 mm"}, "coils.0.radius.start", "must lie between min = 150 mm and max = 250 mm, got 300 mm"),
@@ -345,6 +417,15 @@ def test_shim_loops_can_be_listed():
 
 
 # --- as data ---------------------------------------------------------------------------------------------
+
+
+def test_every_figure_that_a_recipe_makes_may_be_required():
+    from test_docs import computed_figures
+
+    from designtools.spec.figures import FIGURES
+
+    assert computed_figures() - set(FIGURES) == set()
+    assert load(GRADIENT | {"requirements": [{"quantity": "rise_time", "op": "<", "limit": "200 us"}]}).requirements[0].limit == 2e-4
 
 
 def test_fingerprint_is_of_content(tmp_path):

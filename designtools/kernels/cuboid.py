@@ -162,11 +162,11 @@ def _angle(ends, distance, axis, end, j):
     """atan(v w1/(u R1)) - atan(v w0/(u R0)) as one angle, at face `end` of `axis` and edge j."""
     u, v, w = ends[axis][end], ends[(axis + 1) % 3][j], ends[(axis + 2) % 3]
     sign = jnp.where(u >= 0, 1.0, -1.0)
-    size = jnp.maximum(jnp.abs(u), 1e-200)  # on the face the angle keeps its sign
+    size = jnp.maximum(jnp.abs(u), 1e-60)  # on the face the angle keeps its sign
     x0, x1 = (size * distance[_corner(axis, end, j, k)] for k in (0, 1))
     y0, y1 = v * w[0], v * w[1]
     sine, cosine = y1 * x0 - y0 * x1, x1 * x0 + y1 * y0
-    defined = (sine != 0) | (cosine != 0)
+    defined = (jnp.abs(sine) > 1e-50) | (jnp.abs(cosine) > 1e-50)  # not on an edge
     return -sign * arctan2(jnp.where(defined, sine, 0.0), jnp.where(defined, cosine, 1.0))
 
 

@@ -87,8 +87,9 @@ PositiveCurrentDensity = Annotated[float, Physical("current_density", 0.0, stric
 PositiveResistivity = Annotated[float, Physical("resistivity", 0.0, strict=True)]
 Temperature = Annotated[float, Physical("temperature", 0.0, strict=True)]
 Point = tuple[Length, Length, Length]
-PositiveInt = Annotated[int, Field(gt=0, strict=True)]
-NaturalInt = Annotated[int, Field(ge=0, strict=True)]
+Count = Annotated[int, Field(gt=0, le=1000, strict=True)]  # of things that are built
+PointCount = Annotated[int, Field(gt=0, le=1_000_000, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
@@ -246,9 +247,9 @@ class Requirement(Model):
 class Audit(Model):
     """The independent check at points the optimiser never saw."""
 
-    points: PositiveInt = 2000
+    points: PointCount = 2000
     """Number of points in the region."""
-    seed: NaturalInt = 1
+    seed: Seed = 1
     """Seed of their positions."""
 
 
@@ -277,6 +278,11 @@ def radial_extent(region: Region, axis) -> float:
     """Largest extent (m) across `axis`: exact for a ball, and for an ellipsoid with `axis` along x, y or z."""
     across = [h * math.sqrt(max(0.0, 1 - a * a)) for a, h in zip(axis, region.half_widths)]
     return max(across)
+
+
+def axis_text(axis) -> str:
+    """An axis as people write it: "z", "-x" or three numbers."""
+    return str(_write_axis(tuple(axis)))
 
 
 def mm(metres: float) -> str:

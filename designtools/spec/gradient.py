@@ -8,6 +8,7 @@ from typing import Literal
 from designtools.spec.base import (
     Audit,
     Axis,
+    Count,
     CurrentDensity,
     Length,
     Model,
@@ -17,7 +18,6 @@ from designtools.spec.base import (
     PositiveFluxDensity,
     PositiveForce,
     PositiveGradient,
-    PositiveInt,
     PositiveLength,
     PositiveRatio,
     PositiveResistivity,
@@ -98,6 +98,7 @@ MATERIALS = {
     "aluminium": Material(resistivity=2.8264e-8, temperature_coefficient=4.03e-3, density=2703.0),
 }
 _TWENTY_CELSIUS = 293.15  # K
+MOST_VERTICES = 100_000  # of a mesh: more do not fit the memory of a workstation
 
 
 class Conductor(Model):
@@ -145,7 +146,7 @@ class Conductor(Model):
 class WindingRule(Model):
     """How the current distribution becomes tracks: by `turns` or by `current`, not both."""
 
-    turns: PositiveInt | None = None
+    turns: Count | None = None
     """Turns per lobe of the primary."""
     current: PositiveCurrent | None = None
     """Current that makes target.strength; the number of turns follows."""
@@ -294,6 +295,7 @@ class Gradient(Spec):
         yield from self._region_fits()
         yield from self._layers_nest()
         yield from self._conductor_fits()
+        yield from self._mesh_is_workable()
         yield from self._words_agree()
 
     def _region_fits(self):
@@ -344,6 +346,18 @@ class Gradient(Spec):
                 f"must be at least conductor.thickness = {mm(self.conductor.thickness)}, "
                 f"got {mm(self.former.groove_depth)}"
             )
+
+    def _mesh_is_workable(self):
+        edge = self.mesh.resolution
+        for name, layer in self.layers.items() if edge else ():
+            vertices = 4 * math.pi * layer.radius * layer.length / (math.sqrt(3) * edge**2)
+            finest = edge * math.sqrt(vertices / MOST_VERTICES)
+            if edge < finest:
+                yield "mesh.resolution", (
+                    f"must be at least {mm(finest)}, which gives the {name} {MOST_VERTICES} vertices, got {mm(edge)}"
+                )
+            if edge > layer.radius / 2:
+                yield "mesh.resolution", f"must be at most {name}.radius / 2 = {mm(layer.radius / 2)}, got {mm(edge)}"
 
     def _words_agree(self):
         if self.amplifier and self.winding.current and self.winding.current > self.amplifier.current:

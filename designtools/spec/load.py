@@ -24,6 +24,7 @@ KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "shim": 
 LATER = ("halbach", "camera", "rf_coil", "rf_shim", "system")  # kinds of the format that have no model yet
 
 KeyPath = tuple[str | int, ...]  # names and list indices
+DEEPEST, MOST_VALUES = 30, 20_000  # of a file: what is deeper or larger is no spec
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ class Document:
     overridden: frozenset[KeyPath] = frozenset()
 
     def place(self, path: KeyPath) -> str:
-        """ "file:line" of a key, or of the nearest key around it that stands in the file."""
+        """ "file:line" of a key, or of the nearest key around it that stands in the file, else of its first line."""
         if any(path[: len(known)] == known for known in self.overridden):
             return "--set"
-        while path and path not in (self.lines or {}):
+        lines = self.lines or {}
+        while path and path not in lines:
             path = path[:-1]
-        line = (self.lines or {}).get(path)
-        return f"{self.origin}:{line}" if line else self.origin
+        return f"{self.origin}:{lines.get(path, 1)}" if self.origin else ""
 
 
 def load(source: str | Path | Mapping, overrides: Mapping[str, Any] | None = None) -> Spec:
@@ -88,14 +89,40 @@ def _read(source) -> Document:
         return Document(copy.deepcopy(dict(source)))
     path = Path(source)
     origin = str(path)
+    text = _text_of(path)
+    read = _read_toml if path.suffix.lower() == ".toml" else _read_yaml
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SpecError([Mistake(origin, "", "must be an existing spec file, found none; try `designtools new`")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError([Mistake(origin, "", f"must be a readable text file, got {error}")]) from None
-    data, lines = (_read_toml if path.suffix.lower() == ".toml" else _read_yaml)(text, origin)
+        data, lines = read(text, origin)
+    except RecursionError:
+        raise _refused(origin, f"must not be nested deeper than {DEEPEST} levels or refer to itself") from None
+    except ValueError as error:  # such as a whole number of thousands of digits; SpecError passes
+        raise error if isinstance(error, SpecError) else _refused(origin, f"must be readable, got: {_reason(error)}") from None
     return Document(data, origin, path.parent, lines)
+
+
+def _text_of(path: Path) -> str:
+    """The text of a file, without the mark that some editors put in front."""
+    origin = str(path)
+    if path.is_dir():
+        raise _refused(origin, "must be a spec file, got a folder; name the file in it")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise _refused(origin, "must be an existing spec file, found none; try `designtools new`") from None
+    except UnicodeDecodeError as error:
+        words = f"must be text in UTF-8, got the byte 0x{error.object[error.start]:02x} in place {error.start}"
+        raise _refused(origin, f"{words}; save the file as UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise _refused(origin, f"must be a readable text file, got: {_reason(error)}") from None
+
+
+def _refused(place: str, sentence: str) -> SpecError:
+    return SpecError([Mistake(place, "", sentence)])
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an exception says."""
+    return " ".join((str(error).splitlines() or [type(error).__name__])[0].split())
 
 
 def _read_yaml(text: str, origin: str):
@@ -106,37 +133,46 @@ def _read_yaml(text: str, origin: str):
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{origin}:{mark.line + 1}" if mark else origin
-        reason = " ".join(str(error.problem or error).split("\n")[0].split())
-        raise SpecError([Mistake(place, "", f"must be valid YAML, got: {reason}")]) from None
+        reason = " ".join(" ".join(filter(None, (error.context, error.problem))).split())
+        raise _refused(f"{origin}:{mark.line + 1 if mark else 1}", f"must be valid YAML, got: {reason}") from None
     except YAMLError as error:
-        raise SpecError([Mistake(origin, "", f"must be valid YAML, got: {str(error).splitlines()[0]}")]) from None
+        raise _refused(f"{origin}:1", f"must be valid YAML, got: {_reason(error)}") from None
     lines: dict[KeyPath, int] = {}
-    _collect_lines(tree, (), lines)
-    return _plain(tree), lines
+    data = _plain(tree, (), lines, origin)
+    return data, lines
 
 
-def _collect_lines(node, path: KeyPath, lines: dict[KeyPath, int]) -> None:
-    if isinstance(node, Mapping):
-        for key in node:
-            lines[(*path, key)] = node.lc.key(key)[0] + 1 if key in (node.lc.data or {}) else node.lc.line + 1
-            _collect_lines(node[key], (*path, key), lines)
-    elif isinstance(node, list):
-        for index, item in enumerate(node):
-            lines[(*path, index)] = node.lc.item(index)[0] + 1
-            _collect_lines(item, (*path, index), lines)
-
-
-def _plain(node):
-    """The same data in plain Python types."""
-    if isinstance(node, Mapping):
-        return {(str(key) if isinstance(key, str) else key): _plain(value) for key, value in node.items()}
-    if isinstance(node, (list, tuple)):
-        return [_plain(item) for item in node]
+def _plain(node, path: KeyPath = (), lines: dict[KeyPath, int] | None = None, origin: str = ""):
+    """The same data in plain Python types; the line of every key path is put into `lines`."""
+    if len(path) > DEEPEST:
+        raise RecursionError
+    if lines is not None and len(lines) > MOST_VALUES:
+        raise _refused(f"{origin}:1", f"must hold at most {MOST_VALUES} values, got more, counting aliases")
+    if isinstance(node, (Mapping, list)):
+        return _plain_branch(node, path, lines, origin)
+    if getattr(getattr(node, "tag", None), "value", None):  # a value with a YAML tag
+        raise _refused(f"{origin}:{(lines or {}).get(path, 1)}", f"must be a plain value, got the tag {node.tag.value}; leave it out")
     for kind in (bool, int, float, str):
         if isinstance(node, kind):
             return kind(node)
     return None if node is None else str(node)
+
+
+def _plain_branch(node, path: KeyPath, lines, origin):
+    keys = list(node) if isinstance(node, Mapping) else range(len(node))
+    values = []
+    for key in keys:
+        here = (*path, key if isinstance(key, int) and isinstance(node, list) else str(key))
+        if lines is not None:
+            lines[here] = _line_of(node, key)
+        values.append(_plain(node[key], here, lines, origin))
+    return dict(zip(map(str, keys), values)) if isinstance(node, Mapping) else values
+
+
+def _line_of(node, key) -> int:
+    """Line of a key or item; that of its section for a key that came by a YAML merge."""
+    place = (node.lc.data or {}).get(key)
+    return (node.lc.line if place is None else place[0]) + 1
 
 
 def _read_toml(text: str, origin: str):
@@ -144,8 +180,7 @@ def _read_toml(text: str, origin: str):
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        place = f"{origin}:{line[1]}" if line else origin
-        raise SpecError([Mistake(place, "", f"must be valid TOML, got: {error}")]) from None
+        raise _refused(f"{origin}:{line[1] if line else 1}", f"must be valid TOML, got: {error}") from None
     return _plain(data), _toml_lines(text)
 
 
@@ -184,7 +219,7 @@ def read_scalar(text: str) -> Any:
         return text
     try:
         value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
+    except (YAMLError, ValueError, RecursionError):
         return text
     return value if isinstance(value, (bool, int, float, list, dict)) or value is None else text
 
@@ -292,6 +327,8 @@ _WORDS: dict[str, Callable[[dict], str]] = {
     "finite_number": lambda c: "a finite number",
     "greater_than": lambda c: f"greater than {c['gt']}",
     "greater_than_equal": lambda c: f"at least {c['ge']}",
+    "less_than": lambda c: f"less than {c['lt']}",
+    "less_than_equal": lambda c: f"at most {c['le']}",
     "too_long": lambda c: f"a list of {c['max_length']}",
     "too_short": lambda c: f"a list of {c['min_length']}",
 }
@@ -302,7 +339,10 @@ def _split_key(key: str) -> KeyPath:
 
 
 def _short(value) -> str:
-    text = repr(value)
+    try:
+        text = "nothing" if value is None else repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a number beyond all bounds"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

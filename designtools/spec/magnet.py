@@ -20,6 +20,7 @@ from designtools.spec.base import (
     Region,
     Spec,
     Weight,
+    axis_text,
     mm,
 )
 
@@ -154,9 +155,15 @@ class Magnet(Spec):
             yield "coils", "must list at least one coil, got none"
             return
         if abs(sum(a * b for a, b in zip(self.frame.b0_axis, self.frame.bore_axis))) < 1 - 1e-9:
-            yield "frame.b0_axis", "must be parallel to frame.bore_axis, since coaxial coils make an axial field"
+            yield "frame.b0_axis", (
+                f"must be parallel to frame.bore_axis = {axis_text(self.frame.bore_axis)}, since coaxial coils make an "
+                f"axial field, got {axis_text(self.frame.b0_axis)}"
+            )
         if abs(self.frame.bore_axis[2]) < 1 - 1e-9:
-            yield "frame.bore_axis", "must be z, or [0, 0, -1]: windings of rectangular section are coaxial about z"
+            yield "frame.bore_axis", (
+                "must be z or -z, since windings of rectangular section are coaxial about z, "
+                f"got {axis_text(self.frame.bore_axis)}; turn the coordinates of the spec"
+            )
         for index, coil in enumerate(self.coils):
             if coil.radius.min <= self.section.height / 2:
                 yield f"coils.{index}.radius.min", f"must exceed section.height / 2 = {mm(self.section.height / 2)}, got {mm(coil.radius.min)}"
@@ -165,7 +172,10 @@ class Magnet(Spec):
 
     def _region_is_clear_of_coils(self):
         if any(self.region.centre):
-            yield "region.centre", "must be [0, 0, 0]: the coils are placed about the region; move the coils instead"
+            yield "region.centre", (
+                f"must be [0, 0, 0], since the coils are placed about the region, got {list(self.region.centre)}; "
+                "move the coils instead"
+            )
         reach = max(self.region.half_widths)
         for index, coil in enumerate(self.coils):
             nearest = math.hypot(coil.radius.min, max(0.0, coil.position.min, -coil.position.max))

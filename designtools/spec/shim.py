@@ -9,10 +9,10 @@ from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonS
 
 from designtools.spec.base import (
     Axis,
+    Count,
     Model,
     Point,
     PositiveCurrent,
-    PositiveInt,
     PositiveLength,
     Spec,
     mm,
@@ -66,9 +66,9 @@ class ShimCoils(Model):
 
     arrangement: Literal["cylinder", "list"] = "cylinder"
     """`cylinder` with `rows`, `per_row`, `row_spacing`, `radius`, `loop_radius`, or `list` with `loops`."""
-    rows: PositiveInt | None = None
+    rows: Count | None = None
     """Number of rows along the bore axis."""
-    per_row: PositiveInt | None = None
+    per_row: Count | None = None
     """Loops around the bore axis in each row."""
     row_spacing: PositiveLength | None = None
     """Distance between neighbouring rows; the rows lie symmetrically about the origin."""
@@ -80,7 +80,7 @@ class ShimCoils(Model):
     """true turns every second row by half a step."""
     loops: tuple[ShimLoop, ...] = ()
     """The loops of the arrangement `list`."""
-    turns: PositiveInt = 1
+    turns: Count = 1
     """Turns of every loop."""
 
     @property
