@@ -1,12 +1,14 @@
 """Design the hardware of an MRI scanner: from one spec file to a buildable, audited design.
 
 The names below are the public interface.  Importing this package loads none of them; each is fetched on
-first use, and the first one that computes switches JAX to 64-bit (see `designtools.precision`).
+first use.  JAX itself, imported before or after, computes in 64-bit from here on (see `designtools.precision`).
 """
 
 import importlib
 import sys
 from types import ModuleType
+
+from designtools import precision
 
 __version__ = "0.1.0"
 
@@ -47,8 +49,6 @@ def __getattr__(name):
     if module is None:
         raise AttributeError(f"module 'designtools' has no attribute {name!r}")
     if name in _PHYSICAL:
-        from designtools import precision
-
         precision.enable()
     value = getattr(importlib.import_module(module), _NAMED_DIFFERENTLY.get(name, name))
     globals()[name] = value
@@ -71,3 +71,4 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
+precision.arrange()

@@ -7,6 +7,7 @@ Heavy modules are imported inside the commands, so that help and `check` answer 
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import functools
 import json
@@ -76,10 +77,12 @@ def _pass_on_interrupts(report) -> None:
     if not issubclass(report.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(report)
         return
-    import _thread
+    import signal
     import threading
 
-    threading.Timer(0.01, _thread.interrupt_main).start()
+    main = threading.main_thread().ident
+    again = functools.partial(signal.pthread_kill, main, signal.SIGINT) if hasattr(signal, "pthread_kill") else _thread.interrupt_main
+    threading.Timer(0.01, again).start()
 
 
 def exits(command):
@@ -134,6 +137,15 @@ def _how_to_resume(folder: Path, kept: bool) -> str:
         arguments += ["--out", str(folder)]
     command = " ".join(["designtools", *map(shlex.quote, arguments), "--resume"])
     return f"{'what was finished is kept' if kept else 'nothing was finished yet'}: run `{command}` to go on"
+
+
+@app.callback()
+def _before(version: Annotated[bool, typer.Option("--version", is_eager=True, help="print the version and stop")] = False):
+    if version:
+        from designtools import __version__
+
+        print(__version__)
+        raise typer.Exit()
 
 
 # --- verbs -----------------------------------------------------------------------------------------------
@@ -234,14 +246,10 @@ def evaluate(
 ):
     """Field figures of somebody else's winding."""
     from designtools.spec import load
-    from designtools.units import UnitError, parse
 
     model = load(spec) if spec else None
-    try:
-        amperes = parse(current, "current")
-        metres = parse(radius, "length") if radius else None
-    except UnitError as error:
-        raise BadInput(f"--current or --radius {error}") from None
+    amperes = _option("--current", current, "current")
+    metres = None if radius is None else _option("--radius", radius, "length", positive=True)
     with _stdout_kept_clean():
         from designtools import evaluate as foreign
         from designtools import precision
@@ -398,6 +406,18 @@ def _overrides(changes: list[str] | None) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
+def _option(name: str, text: str, dimension: str, positive: bool = False) -> float:
+    from designtools.units import UnitError, parse
+
+    try:
+        value = parse(text, dimension)
+    except UnitError as error:
+        raise BadInput(f"{name} {error}") from None
+    if positive and value <= 0:
+        raise BadInput(f"{name} must be greater than 0, got {text!r}")
+    return value
+
+
 def _free_folder(wanted: Path) -> Path:
     """`wanted`, or the first of wanted-2, wanted-3, ... that does not exist: results are never overwritten."""
     folder, count = wanted, 2
@@ -418,11 +438,13 @@ def _record(folder: Path) -> dict[str, Any]:
 
 def _refuse_unwritable(folder: Path) -> None:
     """Before the long work: whether anything could be written at `folder`."""
-    above = folder.absolute()
-    while not above.exists():
-        above = above.parent
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise BadInput(f"--out must be a folder that can be written, got {str(folder)!r}: '{above}' is a file or read-only")
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder.absolute().parent, os.W_OK) else "Permission denied"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise BadInput(f"--out must be a folder that can be written, got {str(folder)!r}: {reason}")
 
 
 def _unusable_file(error: OSError, expected: Path) -> str:
@@ -451,7 +473,8 @@ def _show_result(result, folder: Path | None, as_json: bool, title: str) -> None
         _print_json(record | where)
         return
     print(f"{title}: {result.status}" + (f": {result.message}" if result.message else ""))
-    print(_table([[f"  {name}", _figure_text(figure), figure["method"]] for name, figure in record["figures"].items()]))
+    if record["figures"]:
+        print(_table([[f"  {name}", _figure_text(figure), figure["method"]] for name, figure in record["figures"].items()]))
     if record["requirements"]:
         print(_table([_requirement_cells(row, record["figures"]) for row in record["requirements"]]))
     if report:

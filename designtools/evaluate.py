@@ -40,7 +40,7 @@ def evaluate(files: Sequence[Path], spec=None, *, current: float = 1.0, radius: 
     `spec` is a gradient or magnet spec, whose region, target and requirements are used; `current` A flows in
     windings whose file states none; `radius` m of the ball to look at without a spec (default: half the distance
     from the origin to the nearest conductor); `unit` of lengths where a file states none.
-    Raises UnreadableWinding or FileNotFoundError.
+    Raises UnreadableWinding.
     """
     if spec is not None and spec.kind not in ("gradient", "magnet"):
         raise UnreadableWinding(f"--spec must be of kind gradient or magnet, got {spec.kind}")
@@ -77,6 +77,8 @@ def _field_figures(source, parts, spec, radius) -> dict[str, Figure]:
     centre = np.zeros(3) if spec is None else np.asarray(spec.region.centre, float)
     b_centre = np.asarray(source.field(centre[None]))[0]
     inside, outside = (np.asarray(source.field(r.points)) for r in (region, surface))
+    if not np.isfinite(inside).all() or not np.abs(inside).max() > 0:
+        raise UnreadableWinding(f"the windings must make a field in {where}, got none; give the current, such as --current '1 A'")
     axis = np.array([0.0, 0.0, 1.0]) if spec is None else np.asarray(spec.frame.b0_axis)
     figures = {"central_field": Figure(float(np.linalg.norm(b_centre)), "T", f"|B| at the centre of {where}")}
     slope = np.linalg.lstsq(region.points - centre, (inside - b_centre) @ axis, rcond=None)[0]
@@ -118,7 +120,7 @@ def _distance_from_origin(start, end) -> float:
 
 
 def _homogeneity(outside, inside, weights, where) -> dict[str, Figure]:
-    mean = float(weights @ inside)
+    mean = float(weights @ inside)  # of magnitudes that are not all zero
     rms = float(np.sqrt(weights @ (inside - mean) ** 2)) / mean
     spread = float(np.ptp(outside)) / mean
     return {
@@ -130,7 +132,7 @@ def _homogeneity(outside, inside, weights, where) -> dict[str, Figure]:
 def _gradient(inside, outside, region, surface, centre, direction, parts, where) -> dict[str, Figure]:
     u, u_surface = (region.points - centre) @ direction, (surface.points - centre) @ direction
     slope = float((region.weights * u) @ inside / (region.weights @ u**2))
-    peak = abs(slope) * np.abs(u_surface).max()
+    peak = max(abs(slope) * np.abs(u_surface).max(), np.finfo(float).tiny)
     fit = f"least-squares slope of B·b0 over {where}"
     figures = {
         "gradient_strength": Figure(abs(slope), "T/m", fit + (", against the wanted direction" if slope < 0 else "")),
@@ -161,7 +163,8 @@ def _stray(source, spec, figures) -> dict[str, Figure]:
     frame = np.stack([side, np.cross(axis, side), axis])
     wall = regions.cylinder(spec.stray.radius, spec.stray.length, 96, 96, frame)
     field = np.linalg.norm(np.asarray(source.field(wall.points)), axis=1).max()
-    scale = spec.target.strength / figures["gradient_strength"].value
+    strength = figures["gradient_strength"].value
+    scale = spec.target.strength / strength if strength else np.inf
     return {"stray_field_max": Figure(float(field * scale), "T", "largest |B| on the stray cylinder at target.strength")}
 
 
@@ -169,14 +172,22 @@ def _stray(source, spec, figures) -> dict[str, Figure]:
 
 
 def read(path: Path, current: float = 1.0, unit: str | None = None):
-    """The source in a file; raises UnreadableWinding or FileNotFoundError."""
+    """The source in a file; raises UnreadableWinding."""
     if not path.is_file():
-        raise FileNotFoundError(f"must be an existing file, got '{path}'")
+        raise UnreadableWinding(f"FILE must be an existing file, got '{path}'")
     readers = {".csv": read_csv, ".txt": read_csv, ".stl": read_stl, ".json": read_magpylib}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UnreadableWinding(f"'{path}': must be one of {', '.join(readers)}, got '{path.suffix}'")
-    return reader(path, current, unit)
+    try:
+        return reader(path, current, unit)
+    except UnreadableWinding:
+        raise
+    except UnicodeDecodeError as error:
+        raise UnreadableWinding(f"'{path}': must be text in UTF-8, got the byte 0x{error.object[error.start]:02x}") from None
+    except Exception as error:  # parsers of foreign files raise whatever they stumble over
+        reason = " ".join(str(error).split()).removeprefix(f"'{path}': ").removeprefix("from_magpylib: ")[:300]
+        raise UnreadableWinding(f"'{path}': must be a sound {path.suffix} file, got: {type(error).__name__}: {reason}") from None
 
 
 def read_csv(path: Path, current: float = 1.0, unit: str | None = None):
@@ -207,7 +218,9 @@ def _without_comments(text: str) -> str:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in (re.split(r"[,;\t]", line) if re.search(r"[,;\t]", line) else line.split())]
+    """Cells between semicolons, else commas, else tabs, else blanks: a decimal comma is never taken for a separator."""
+    separator = next((mark for mark in ";,\t" if mark in line), None)
+    return [cell.strip() for cell in line.split(separator)]
 
 
 def _column_names(groups) -> list[str]:
@@ -262,7 +275,9 @@ def _polylines(path: Path, rows, columns) -> list[tuple[np.ndarray, float | None
 
 
 def _wires(path: Path, pieces, metre: float, current: float) -> Filaments:
-    for points, _ in pieces:
+    for points, amperes in pieces:
+        if amperes is not None and not np.isfinite(amperes):
+            raise UnreadableWinding(f"'{path}': every current must be a finite number of amperes, got {amperes}")
         if len(points) < 2 or not np.isfinite(points).all():
             raise UnreadableWinding(f"'{path}': every wire must have at least two finite points, got {len(points)}")
         if np.abs(points).max() * metre > _TOO_LARGE:
@@ -325,15 +340,17 @@ def _magpylib_object(path: Path, record: dict, current: float):
 
     arguments = dict(record)
     name = str(arguments.pop("type", "")).split(".")[-1]
-    module = next((m for m in (magpylib.current, magpylib.magnet, magpylib.misc) if hasattr(m, name) and name), None)
+    public = name[:1].isupper()
+    module = next((m for m in (magpylib.current, magpylib.magnet, magpylib.misc) if public and hasattr(m, name)), None)
     if module is None:
         raise UnreadableWinding(f"'{path}': 'type' must name a magpylib source such as Circle or Polyline, got {name!r}")
     turn = arguments.pop("orientation", None)
-    if turn is not None:
-        arguments["orientation"] = Rotation.from_quat(turn) if len(turn) == 4 else Rotation.from_rotvec(turn)
     if module is magpylib.current:
         arguments.setdefault("current", current)
     try:
+        if turn is not None:
+            arguments["orientation"] = Rotation.from_quat(turn) if len(turn) == 4 else Rotation.from_rotvec(turn)
         return getattr(module, name)(**arguments)
     except Exception as error:  # magpylib raises its own kinds
-        raise UnreadableWinding(f"'{path}': {name}: {str(error).strip().splitlines()[0]}") from None
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise UnreadableWinding(f"'{path}': {name} must have sound arguments, got: {reason}") from None

@@ -1,18 +1,29 @@
 """64-bit arithmetic: switched on at the border, demanded by every solver.
 
-JAX starts in float32, where the far field of a shielded magnet (a difference of large
-numbers) is wrong by 1e-3.  The command line, `designtools.run`, the first use of a public
-name of `designtools` and the tests call `enable`; nothing else touches the setting.
+JAX starts in float32, where the far field of a shielded magnet (a difference of large numbers) is wrong by 1e-3.
+Importing designtools calls `arrange`, so JAX computes in 64-bit whether it was imported before or comes later, and
+`jax.grad(f)(numpy_array)` is float64 from the first call on.  What cannot be helped: arrays that JAX made before
+designtools was imported are float32, and so are derivatives by them.  The command line, `designtools.run`, the first
+use of a public name and the tests call `enable`; nothing else touches the setting.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
 class PrecisionError(RuntimeError):
     """64-bit arithmetic is off where a wrong digit would be believed."""
+
+
+def arrange() -> None:
+    """Have JAX in 64-bit without importing it: by its environment variable, or now if it is here already."""
+    if "jax" in sys.modules:
+        enable()
+    else:
+        os.environ["JAX_ENABLE_X64"] = "1"
 
 
 def enable() -> None:

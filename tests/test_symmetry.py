@@ -230,7 +230,7 @@ def test_the_symmetric_optimum_is_the_optimum(monkeypatch, axis, b0, bore):
 
 
 def test_the_symmetric_optimum_is_the_optimum_with_shield_and_cones(monkeypatch):
-    task = spec(shield={"radius": 0.2, "length": 0.6}, stray={"radius": 0.25, "length": 0.25, "limit": 5e-5}, mesh={"resolution": 0.1})
+    task = spec(shield={"radius": 0.2, "length": 0.6}, stray={"radius": 0.25, "length": 0.25, "limit": 5e-5}, mesh={"resolution": 0.075})
     (_, ours), (_, theirs) = both_ways(monkeypatch, task)
     assert ours.status.ok and theirs.status.ok
     assert ours.slacks["stray.limit"] < 1e-9  # the cones bind

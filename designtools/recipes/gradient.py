@@ -284,7 +284,7 @@ def _slope_limit(setting: Setting) -> Limit:
     weights = region.weights * distance / (region.weights @ distance**2)
     q = field.mean_component(region, setting.b0, weights, "gradient")
     band = SLOPE_BAND * spec.target.strength
-    return Limit(q, spec.target.strength - band, spec.target.strength + band, scale=spec.target.strength, label="target.strength")
+    return Limit(q, spec.target.strength - band, spec.target.strength + band, scale=band, label="target.strength")
 
 
 def _density_limits(setting: Setting, densest: float | None) -> list[Limit]:
@@ -301,6 +301,7 @@ def _cone(quantity, cap: float, label: str) -> Limit:
 # --- the solve ----------------------------------------------------------------------------------
 
 SPACING_TRIES = 5
+JOINT = 1.01  # tracks are laid this much wider apart than asked: jogs come a little closer
 
 
 def solve(setting: Setting, progress=None) -> Solution:
@@ -319,12 +320,12 @@ def solve(setting: Setting, progress=None) -> Solution:
         if not solution.status.ok:
             return solution
         closest = _closest_tracks(setting, solution)
-        if closest >= pitch:
+        if closest >= JOINT * pitch:
             return solution
         if progress:
             progress(f"tracks come within {closest * 1e3:.2f} mm of each other; lowering the current density")
         peak = max(peak_density(solution.design.parts[l.name]) for l in setting.layers)
-        cap = min(peak, turn_current(setting, solution) / pitch, cap or np.inf) * min(1.0, closest * 1.005 / pitch if cap else 1.0)
+        cap = min(peak, turn_current(setting, solution) / pitch, cap or np.inf) * min(1.0, closest / (1.01 * JOINT * pitch) if cap else 1.0)
     return solution
 
 

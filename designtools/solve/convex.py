@@ -14,6 +14,8 @@ from designtools.solve.linearise import Affine, Variables, affine, variables
 from designtools.solve.solution import Relaxation, Solution, Status
 from designtools.solve.standard import Standard
 
+PRICE = 1e5  # of one scaled unit of violation in the elastic problem, against an objective near one
+
 
 def solve(problem: Problem, *, gap: float = 1e-6, matrices: dict[str, Affine] | None = None, progress=None) -> Solution:
     """The global optimum of a convex Problem, with its duality gap.
@@ -29,9 +31,9 @@ def solve(problem: Problem, *, gap: float = 1e-6, matrices: dict[str, Affine] | 
     matrices = _matrices(problem, free, {} if matrices is None else matrices, progress)
     program = assembly.programme(problem, free.lower, free.upper, matrices)
     answer = standard.solve(program, gap, progress=progress)
-    if "infeasible" in answer.status:
-        return _relaxed(problem, free, matrices, program, gap, progress)
-    return _solution(problem, free, matrices, program, answer, gap)
+    if answer.status.startswith(("optimal", "unbounded")):
+        return _solution(problem, free, matrices, program, answer, gap)
+    return _relaxed(problem, free, matrices, program, gap, progress)
 
 
 def _matrices(problem: Problem, free: Variables, found: dict[str, Affine], progress) -> dict[str, Affine]:
@@ -74,14 +76,19 @@ def _value(a: Affine, x: np.ndarray) -> np.ndarray:
 
 
 def _relaxed(problem, free, matrices, program, gap, progress) -> Solution:
-    """The elastic problem: the smallest total violation, each limit counted in its own scale."""
+    """The elastic problem: the smallest total violation, each limit counted in its own scale.
+
+    A hard problem that a solver gave up on may still be feasible: then nothing is violated and this is its answer.
+    """
     if progress:
         progress("no design meets all limits; looking for the smallest violation")
-    price = 1e6 * max(abs(program.constant), 1.0) if not program.epigraphs else 1e6
-    answer = standard.solve(program, gap, elastic=price, progress=progress)
+    price = PRICE * max(abs(program.constant), 1.0)
+    answer = standard.solve(program, gap, elastic=price, estimate=True, progress=progress)
     relaxations = [
         Relaxation(limit.name, limit.quantity.unit, float(v * limit.scale), assembly.achieved(limit, _value(matrices[limit.quantity.name], answer.x)), float(v))
         for limit, v in zip(problem.subject_to, answer.violation)
         if v > 1e-6
     ]
+    if not relaxations or not answer.status.startswith("optimal"):
+        return _solution(problem, free, matrices, program, answer, gap)
     return _record(problem, free, matrices, program, answer.x, Status.INFEASIBLE, None, answer, relaxations)

@@ -85,16 +85,23 @@ class Answer:
 
 
 MOST_NEW_ROWS = 300
+MOST_ROUNDS = 150
 MANY_VECTORS = 1000  # in a peak, from which on it is built up
 CONE_TOLERANCE = 2e-5  # relative excess over a cone's radius at which cutting stops
+PEAK_TOLERANCE = 3e-7  # the same over a peak that is minimised: it enters the gap
 ROW_TOLERANCE = 1e-8
+ESTIMATE_TOLERANCE, ESTIMATE_ROUNDS = 5e-4, 30  # of all of them where only the size of a violation is asked
 
 
-def solve(standard: Standard, gap: float, elastic: float | None = None, progress=None) -> Answer:
-    """Solve; `elastic` is the price of one scaled unit of violation per limit, None for hard limits."""
-    if standard.epigraphs or not _positive_definite(standard.quadratic):
-        return _solve_growing(standard, elastic)
-    return _solve_reduced(standard, elastic, progress)
+def solve(standard: Standard, gap: float, elastic: float | None = None, estimate: bool = False, progress=None) -> Answer:
+    """Solve; `elastic` is the price of one scaled unit of violation per limit, None for hard limits.
+
+    estimate: stop where the violations are known to about a thousandth; the answer is then an advice, not an optimum.
+    """
+    only_peaks = all(e.measure == "peak" for e in standard.epigraphs)
+    if only_peaks and _positive_definite(standard.quadratic):
+        return _solve_reduced(standard, elastic, estimate, progress)
+    return _solve_growing(standard, elastic)
 
 
 def _positive_definite(p: np.ndarray) -> bool:
@@ -109,24 +116,60 @@ def _positive_definite(p: np.ndarray) -> bool:
 # --- the reduced road: strictly convex, few active rows, cones by cutting planes ---------------------
 
 
-def _solve_reduced(standard: Standard, elastic, progress) -> Answer:
+def _solve_reduced(standard: Standard, elastic, estimate: bool, progress) -> Answer:
+    count_limits = len(standard.scale)
+    standard, prices = _peaks_as_cones(standard, elastic)
     whitened, restore = _whiten(standard)
-    y, violation = np.zeros(standard.linear.size), np.zeros(len(standard.scale))
+    y, violation, dual = np.zeros(standard.linear.size), np.zeros(len(prices)), -np.inf
     rows = _no_rows(y.size)
-    for count in range(1, 80):
-        more = _violated_rows(whitened, y, violation)
-        deeper = _new_cuts(whitened.cones, whitened.scale, y, violation)
+    answer = lambda status, y, count: Answer(
+        restore(np.nan_to_num(y)), status, whitened.constant + dual, violation[:count_limits], count, len(rows.lower)
+    )
+    rough = ESTIMATE_TOLERANCE if estimate else 0.0
+    for count in range(1, ESTIMATE_ROUNDS if estimate else MOST_ROUNDS):
+        more = _violated_rows(whitened, y, violation, max(rough, ROW_TOLERANCE))
+        deeper = _new_cuts(whitened.cones, whitened.scale, y, violation, rough)
         if count > 1 and not len(more) and not len(deeper.lower):
-            return Answer(restore(y), "optimal", whitened.constant + dual, violation, count, len(rows.lower))
+            return answer("optimal", y, count)
         rows = _joined(rows, _joined(_take(whitened.rows, more), deeper))
-        step = _least_norm(rows, whitened.scale, elastic)
+        step = _least_norm(rows, whitened.scale, prices)
         y, violation, dual = step.y, step.violation, step.dual
         if progress:
             progress(f"round {count}: {int(step.binding.sum())} of {len(rows.lower)} limits at hand bind")
         if step.status != "optimal":
-            return Answer(restore(np.nan_to_num(y)), step.status, np.inf, violation, count, len(rows.lower))
+            return answer(step.status, y, count)
         rows = _take(rows, step.binding)
-    return Answer(restore(y), "not converged", whitened.constant + dual, violation, count, len(rows.lower))
+    return answer("optimal" if estimate else "not converged", y, count)
+
+
+def _peaks_as_cones(s: Standard, elastic) -> tuple[Standard, np.ndarray]:
+    """Each peak as cones of radius zero whose common slack is the peak itself, and the price of each slack.
+
+    Prices (limits,): infinite where a limit is hard, `elastic` where it may give, the weight of a peak for its own.
+    """
+    prices = np.full(len(s.scale), np.inf if elastic is None else elastic)
+    prices[-1:] = np.inf if len(s.scale) else prices[-1:]  # the bounds on x never give
+    cones, limits = [s.cones], len(s.scale)
+    for number, e in enumerate(s.epigraphs):
+        matrix = e.matrix.reshape(-1, e.width, e.matrix.shape[1])
+        f = len(matrix)
+        index = np.full(f, limits + number)
+        cones.append(Cones(matrix, e.offset.reshape(f, e.width), np.zeros(f), index, np.full(f, 2)))
+    scale = np.concatenate([s.scale, np.ones(len(s.epigraphs))])
+    prices = np.concatenate([prices, [e.weight for e in s.epigraphs]])
+    return replace(s, epigraphs=(), cones=_stacked(cones), scale=scale), prices
+
+
+def _stacked(blocks: list[Cones]) -> Cones:
+    """Cones of different widths as one; zeros that pad a vector change no norm."""
+    blocks = [b for b in blocks if len(b.radius)] or blocks[:1]
+    width = max(b.matrix.shape[1] for b in blocks)
+    pad = lambda a, k: np.pad(a, [(0, 0), (0, width - k)] + [(0, 0)] * (a.ndim - 2))
+    return Cones(
+        np.concatenate([pad(b.matrix, b.matrix.shape[1]) for b in blocks]),
+        np.concatenate([pad(b.offset, b.offset.shape[1]) for b in blocks]),
+        *(np.concatenate([getattr(b, name) for b in blocks]) for name in ("radius", "limit", "order")),
+    )
 
 
 def _whiten(standard: Standard):
@@ -157,25 +200,26 @@ def _joined(a: Rows, b: Rows) -> Rows:
     return Rows(*(np.concatenate([getattr(a, f), getattr(b, f)]) for f in ("matrix", "lower", "upper", "limit")))
 
 
-def _violated_rows(s: Standard, y: np.ndarray, violation: np.ndarray) -> np.ndarray:
+def _violated_rows(s: Standard, y: np.ndarray, violation: np.ndarray, tolerance: float) -> np.ndarray:
     """The rows that y violates most, beyond what the slack of their limit allows."""
     value, unit = s.rows.matrix @ y, s.scale[s.rows.limit]
     excess = np.maximum(value - s.rows.upper, s.rows.lower - value) / unit - violation[s.rows.limit]
-    hit = np.flatnonzero(excess > ROW_TOLERANCE)
+    hit = np.flatnonzero(excess > tolerance)
     return hit[np.argsort(-excess[hit])][:MOST_NEW_ROWS]
 
 
-def _new_cuts(cones: Cones, scale: np.ndarray, y: np.ndarray, violation: np.ndarray) -> Rows:
+def _new_cuts(cones: Cones, scale: np.ndarray, y: np.ndarray, violation: np.ndarray, least: float) -> Rows:
     """For each cone that y leaves, the half space touching it where y leaves: g.(A y + d) <= u.
 
-    g is the gradient of the norm: v/|v|, or the signs of v for the norm of order 1.
+    Cones within their tolerance (at least `least`) are left.  g is the gradient of the norm: v/|v|, or the signs of v for the norm of order 1.
     """
     vector = cones.matrix @ y + cones.offset
     euclidean = cones.order == 2
     size = np.where(euclidean, np.linalg.norm(vector, axis=1), np.abs(vector).sum(axis=1))
     give = violation[cones.limit] * scale[cones.limit]
     excess = (size - cones.radius - give) / np.maximum(cones.radius + give, 1e-300)
-    hit = np.flatnonzero(excess > CONE_TOLERANCE)
+    tolerance = np.maximum(least, np.where(cones.radius > 0, CONE_TOLERANCE, PEAK_TOLERANCE))
+    hit = np.flatnonzero(excess > tolerance)
     hit = hit[np.argsort(-excess[hit])][:MOST_NEW_ROWS]
     g = np.where(euclidean[hit, None], vector[hit] / size[hit, None], np.sign(vector[hit]))
     matrix = np.einsum("fk,fkn->fn", g, cones.matrix[hit])
@@ -193,22 +237,27 @@ class Step(NamedTuple):
     status: str
 
 
-def _least_norm(rows: Rows, scale: np.ndarray, elastic) -> Step:
-    """min |y|^2/2 (+ elastic * sum of slacks) over the rows, in the few coordinates that they span."""
+def _least_norm(rows: Rows, scale: np.ndarray, prices: np.ndarray) -> Step:
+    """min |y|^2/2 + prices.slacks over the rows, in the few coordinates that they span."""
     size = np.maximum(np.linalg.norm(rows.matrix, axis=1), 1e-300)
     unit = rows.matrix / size[:, None]
     upper, lower = rows.upper / size, rows.lower / size
-    limits, position = np.unique(rows.limit, return_inverse=True)
-    if elastic is None:
-        limits, relaxed = limits[:0], np.zeros((len(size), 0))
-    else:
-        relaxed = -np.eye(len(limits))[position] * (scale[rows.limit] / size)[:, None]
+    soft = np.unique(rows.limit[np.isfinite(prices[rows.limit])])
+    relaxed = (rows.limit[:, None] == soft) * (scale[rows.limit] / size)[:, None]
     span = _range(unit)
-    x, multipliers, status = _quadratic_program(unit @ span, relaxed, lower, upper, elastic)
+    x, multipliers, status = _quadratic_program(unit @ span, -relaxed, lower, upper, prices[soft])
     violation = np.zeros(len(scale))
-    violation[limits] = np.maximum(x[span.shape[1] :], 0)
+    violation[soft] = np.maximum(x[span.shape[1] :], 0)
     binding = np.abs(multipliers) > 1e-9 * np.abs(multipliers).max(initial=0)
+    multipliers = _within_prices(multipliers, relaxed, prices[soft])
     return Step(span @ x[: span.shape[1]], violation, _dual_bound(unit, lower, upper, multipliers), binding, status)
+
+
+def _within_prices(multipliers, relaxed, prices) -> np.ndarray:
+    """Multipliers scaled down where a slack's share exceeds its price: only then is the dual value a bound."""
+    share = np.abs(multipliers) @ relaxed
+    factor = np.minimum(1.0, prices / np.maximum(share, 1e-300))
+    return multipliers * np.where(relaxed > 0, factor, 1.0).min(axis=1, initial=1.0)
 
 
 def _range(rows: np.ndarray) -> np.ndarray:
@@ -216,13 +265,13 @@ def _range(rows: np.ndarray) -> np.ndarray:
     return linalg.qr(rows.T, mode="economic", check_finite=False)[0]
 
 
-def _quadratic_program(matrix, relaxed, lower, upper, elastic):
-    """Dense interior point (PIQP).  Upper and lower sides as rows; slacks x_s >= 0 priced `elastic`."""
+def _quadratic_program(matrix, relaxed, lower, upper, prices):
+    """Dense interior point (PIQP).  Upper and lower sides as rows; slacks x_s >= 0 at their prices."""
     import piqp
 
     r, k = matrix.shape[1], relaxed.shape[1]
     hessian = np.diag(np.concatenate([np.ones(r), np.full(k, 1e-9)]))
-    cost = np.concatenate([np.zeros(r), np.full(k, 0.0 if elastic is None else elastic)])
+    cost = np.concatenate([np.zeros(r), prices])
     sides = np.concatenate([np.hstack([matrix, relaxed])[np.isfinite(upper)], np.hstack([-matrix, relaxed])[np.isfinite(lower)]])
     bound = np.concatenate([upper[np.isfinite(upper)], -lower[np.isfinite(lower)]])
     solver = piqp.DenseSolver()

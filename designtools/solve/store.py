@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import jax
@@ -32,9 +33,13 @@ def store_solution(solution: Solution, path: Path, fingerprint: str) -> None:
 def load_solution(path: Path, fingerprint: str, start) -> Solution:
     """Read a solution back into the structure of the design `start`.
 
-    Raises StaleSolution where the file belongs to another spec.
+    Raises StaleSolution where the file belongs to another spec or is damaged.
     """
-    with np.load(path, allow_pickle=False) as kept:
+    try:
+        opened = np.load(path, allow_pickle=False)
+    except (EOFError, ValueError, zipfile.BadZipFile):
+        raise StaleSolution(f"the kept solution '{path}' must be whole, but the file is damaged; run without --resume") from None
+    with opened as kept:
         record = json.loads(str(kept["record"]))
         if record.pop("fingerprint") != fingerprint:
             raise StaleSolution(f"the kept solution '{path}' must belong to this spec, but the spec has changed; run without --resume")
