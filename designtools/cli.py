@@ -139,13 +139,19 @@ def _how_to_resume(folder: Path, kept: bool) -> str:
     return f"{'what was finished is kept' if kept else 'nothing was finished yet'}: run `{command}` to go on"
 
 
-@app.callback()
-def _before(version: Annotated[bool, typer.Option("--version", is_eager=True, help="print the version and stop")] = False):
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from designtools import __version__
 
         print(__version__)
         raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")] = False,
+):
+    """Design the hardware of an MRI scanner: from one spec file to a buildable, audited design."""
 
 
 # --- verbs -----------------------------------------------------------------------------------------------
@@ -520,13 +526,18 @@ def _open_browser(address: str) -> None:
 
 
 class Progress:
-    """Called with a sentence per step; speaks on stderr once the work has lasted two seconds."""
+    """Called with a sentence per step; speaks on stderr once the work has lasted two seconds.
+
+    Sentences that begin alike, such as the steps of a descent, are told once a second at most.
+    """
 
     patience = 2.0  # s
+    pause = 1.0  # s
 
     def __enter__(self):
         self._began = time.monotonic()
         self._status = None
+        self._told = ("", 0.0)
         return self
 
     def __exit__(self, *_):
@@ -535,8 +546,10 @@ class Progress:
 
     def __call__(self, sentence: str) -> None:
         elapsed = time.monotonic() - self._began
-        if elapsed < self.patience:
+        kind = sentence.partition(" ")[0]
+        if elapsed < self.patience or (kind == self._told[0] and elapsed - self._told[1] < self.pause):
             return
+        self._told = (kind, elapsed)
         if not sys.stderr.isatty():
             _say(f"[{elapsed:6.1f} s] {sentence}")
         else:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from designtools import cli, sweep
 from designtools.result import Figure, Result
-from designtools.spec import KINDS
+from designtools.spec import KINDS, load, resolved
 from designtools.starters import write_starter
 
 SPECS = Path(__file__).parent.parent / "specs"
@@ -138,6 +138,13 @@ def test_new_writes_a_commented_spec_that_passes_check(kind, tmp_path):
     assert again.exit_code == 2 and "exists" in again.stderr
 
 
+@pytest.mark.parametrize("kind, published", [("gradient", "head_gradient_x"), ("magnet", "six_coil_magnet")])
+def test_a_starter_is_a_published_spec_under_another_name(kind, published, tmp_path):
+    """So that what is known of the published design, such as that it can be built, holds of the starter."""
+    (path,) = write_starter(kind, tmp_path / "s.yaml")
+    assert resolved(load(path)) | {"name": ""} == resolved(load(SPECS / f"{published}.yaml")) | {"name": ""}
+
+
 def test_new_never_overwrites_a_map(tmp_path):
     (tmp_path / "mask.nii.gz").write_bytes(b"precious")
     with pytest.raises(FileExistsError, match="mask"):
@@ -247,12 +254,63 @@ def test_a_bug_is_not_bad_input(pipeline, tmp_path):
     assert isinstance(done.exception, RuntimeError)
 
 
+def test_progress_tells_sentences_that_begin_alike_once_a_second(monkeypatch, capsys):
+    now = iter([0.0, 3.0, 3.1, 3.2, 4.5])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    with cli.Progress() as progress:
+        for sentence in ("step 1", "step 2", "winding", "step 3"):
+            progress(sentence)
+    assert [line.split("] ")[1] for line in capsys.readouterr().err.splitlines()] == ["step 1", "winding", "step 3"]
+
+
+def test_a_damaged_or_foreign_solution_is_bad_input(pipeline, tmp_path):
+    from designtools.solve.store import StaleSolution
+
+    pipeline.outcome = StaleSolution("the kept solution must belong to this spec")
+    done = call("design", HEAD, "--out", tmp_path / "r", "--resume", "--json")
+    assert done.exit_code == 2 and "must belong to this spec" in json.loads(done.stdout)["message"]
+
+
+def test_what_cannot_be_wound_is_not_converged(pipeline, tmp_path):
+    from designtools.windings.join import JoinError
+
+    pipeline.outcome = JoinError("no free column for the returns; try fewer turns")
+    done = call("design", HEAD, "--out", tmp_path / "r", "--json")
+    assert done.exit_code == 4 and json.loads(done.stdout)["status"] == "not converged"
+    assert "cannot be wound: no free column" in done.stderr
+
+
+def test_the_place_of_a_kept_solution_is_the_pipelines():
+    from designtools.pipeline import state_file
+
+    assert cli._kept(Path("out/a.b")) == state_file("out/a.b")
+
+
+def test_an_out_folder_below_a_file_is_refused_before_the_work(pipeline, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = call("design", HEAD, "--out", tmp_path / "file" / "r")
+    assert done.exit_code == 2 and "--out must be a folder that can be written" in done.stderr and pipeline.calls == []
+
+
 # --- usage -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", [["design"], ["fly"], ["check", HEAD, "--colour"], ["compare"]])
 def test_wrong_usage_is_bad_input(arguments):
     assert call(*arguments).exit_code == 2
+
+
+def test_wrong_usage_with_json_prints_one_object():
+    done = subprocess.run([sys.executable, "-m", "designtools", "design", "--json"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert json.loads(done.stdout) == {"status": "bad input", "message": "Missing argument 'SPEC'.", "problems": []}
+    assert "Usage" in done.stderr
+
+
+def test_version():
+    import designtools
+
+    assert call("--version").stdout.strip() == designtools.__version__
 
 
 @pytest.mark.parametrize("verb", ["design", "check", "new", "evaluate", "compare", "export", "sweep", "show", "doctor"])
@@ -294,6 +352,22 @@ def test_compare_puts_figures_side_by_side(finished):
 def test_a_folder_without_result_is_bad_input(arguments):
     done = call(*arguments)
     assert done.exit_code == 2 and "nowhere" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{", "\0"])
+def test_a_damaged_result_is_bad_input(tmp_path, text):
+    (tmp_path / "result.json").write_text(text)
+    for arguments in (["compare", tmp_path], ["export", tmp_path, "stl"]):
+        done = call(*arguments)
+        assert done.exit_code == 2 and "sound result.json" in done.stderr
+
+
+def test_show_refuses_a_port_in_use(finished):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = call("show", finished / "b", "--no-browser", "--port", taken.getsockname()[1])
+    assert done.exit_code == 2 and "--port must be free" in done.stderr
 
 
 def test_show_serves_on_the_loopback_until_ctrl_c(finished):
@@ -556,3 +630,14 @@ def test_evaluate_refuses_several_bodies(tmp_path):
     trimesh.util.concatenate(bars).export(tmp_path / "two.stl")
     done = call("evaluate", tmp_path / "two.stl")
     assert done.exit_code == 2 and "got 2 bodies" in done.stderr
+
+
+def test_a_damaged_field_map_is_bad_input(tmp_path):
+    write_starter("shim", tmp_path / "s.yaml")
+    good = (tmp_path / "mask.nii.gz").read_bytes()
+    for content, words in ((b"junk", "must be a sound NIfTI volume"), (good[: len(good) // 2], "must be a sound NIfTI volume")):
+        (tmp_path / "mask.nii.gz").write_bytes(content)
+        done = call("design", tmp_path / "s.yaml", "--out", tmp_path / "r", "--json")
+        problem = json.loads(done.stdout)["problems"][0]
+        assert done.exit_code == 2 and problem["key"] == "field_map.mask" and words in problem["message"]
+    assert not (tmp_path / "r").exists()

@@ -266,13 +266,15 @@ def test_a_closed_form_that_is_wrong_is_refused_by_name():
 
 
 def test_32_bit_is_refused_in_words():
-    """In a fresh interpreter, where nothing has switched 64-bit on."""
+    """In an interpreter of its own, where someone has switched 64-bit off."""
     program = """
+import jax
 import numpy as np
 from designtools.problem import Design, Free, Problem, Quantity, Term
 from designtools.solve import convex
 from designtools.sources import Uniform
 from designtools.precision import PrecisionError
+jax.config.update("jax_enable_x64", False)
 value = Quantity("field", "T", lambda d: d.parts["p"].flux_density)
 task = Problem(Design({"p": Uniform(np.ones(3))}), [Free(lambda d: d.parts["p"].flux_density, -1, 1)], [Term(value)])
 try:

@@ -121,7 +121,7 @@ def read_dxf_size(paths) -> np.ndarray:
 
 
 def read_vtk_size(paths) -> np.ndarray:
-    from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
+    vtkXMLPolyDataReader = vtk_reader("vtkXMLPolyDataReader")
 
     low_high = np.reshape(read_vtk(paths[-1], vtkXMLPolyDataReader).GetBounds(), (3, 2))
     return np.diff(low_high, axis=1).ravel()
@@ -379,6 +379,11 @@ def test_dxf_loops_stand_in_space(loops, tmp_path):
 # ---- fields -----------------------------------------------------------------------------------------
 
 
+def vtk_reader(kind: str):
+    """A reader class of VTK, 560 MB installed: a test extra of its own, see .ci/run."""
+    return getattr(pytest.importorskip("vtkmodules.vtkIOXML", reason="needs the package vtk: uv run --with vtk pytest tests/test_export.py"), kind)
+
+
 def read_vtk(path, reader_class):
     reader = reader_class()
     reader.SetFileName(str(path))
@@ -387,8 +392,8 @@ def read_vtk(path, reader_class):
 
 
 def test_vtk_image_holds_the_vectors_at_their_places(coil, tmp_path):
+    vtkXMLImageDataReader = vtk_reader("vtkXMLImageDataReader")
     from vtkmodules.util.numpy_support import vtk_to_numpy
-    from vtkmodules.vtkIOXML import vtkXMLImageDataReader
 
     (field_map,) = coil.maps
     image = read_vtk(export(coil, "vtk", tmp_path / "coil.vti")[0], vtkXMLImageDataReader)
@@ -402,7 +407,7 @@ def test_vtk_image_holds_the_vectors_at_their_places(coil, tmp_path):
 
 
 def test_vtk_image_follows_the_affine(loops, tmp_path):
-    from vtkmodules.vtkIOXML import vtkXMLImageDataReader
+    vtkXMLImageDataReader = vtk_reader("vtkXMLImageDataReader")
 
     first, second = export(loops, "vtk", tmp_path / "shim.vti")
     assert (first.name, second.name) == ("shim-b0.vti", "shim-b0_shimmed.vti")
@@ -416,8 +421,8 @@ def test_vtk_image_follows_the_affine(loops, tmp_path):
 
 
 def test_vtk_tracks_are_lines_with_their_layer(coil, tmp_path):
+    vtkXMLPolyDataReader = vtk_reader("vtkXMLPolyDataReader")
     from vtkmodules.util.numpy_support import vtk_to_numpy
-    from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
     lines = read_vtk(export(coil, "vtk", tmp_path / "coil.vti")[-1], vtkXMLPolyDataReader)
     tracks = [track for winding in coil.windings for track in winding.tracks]

@@ -48,7 +48,7 @@ def test_ctrl_c_in_the_solve_and_in_the_writing_then_resume(tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     arguments = ("design", tmp_path / "tiny.yaml", "--out", work / "r")
-    code, record, said = interrupted_at("sensitivity of target", *arguments)
+    code, record, said = interrupted_at("sensitivity", *arguments)
     assert (code, record["status"]) == (130, "interrupted")
     assert "nothing was finished yet: run `designtools design" in said and "--resume` to go on" in said
     assert list(work.iterdir()) == []

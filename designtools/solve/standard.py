@@ -84,6 +84,7 @@ class Answer:
     active: int
 
 
+SMALL = 100  # unknowns up to which a peak is handed over whole
 MOST_NEW_ROWS = 300
 MOST_ROUNDS = 150
 MANY_VECTORS = 1000  # in a peak, from which on it is built up
@@ -98,8 +99,9 @@ def solve(standard: Standard, gap: float, elastic: float | None = None, estimate
 
     estimate: stop where the violations are known to about a thousandth; the answer is then an advice, not an optimum.
     """
+    small = standard.linear.size < SMALL and standard.epigraphs
     only_peaks = all(e.measure == "peak" for e in standard.epigraphs)
-    if only_peaks and _positive_definite(standard.quadratic):
+    if only_peaks and not small and _positive_definite(standard.quadratic):
         return _solve_reduced(standard, elastic, estimate, progress)
     return _solve_growing(standard, elastic)
 

@@ -46,7 +46,8 @@ def join(
 
     Conductor `width` x `thickness` m with `return_clearance` m between stacked conductors (default: half the
     thickness).  Terminals lie `lead_length` m beyond the "high" or "low" end of v at u = `azimuth` (default:
-    beside the first lobe).  A jog is `jog` times as long as it steps aside, where the turn has room for it.
+    beside the first lobe).  A jog is `jog` times as long as it steps aside, but at
+    least five conductor places, so that it stays clear of its neighbours; where the turn has room for it.
     `inward` puts returns, links and leads on the inner side of the surface: where a shield's are farther from the
     cryostat.  JoinError (a ValueError) where no free column exists or lifted conductors would touch.
     """
@@ -404,7 +405,7 @@ def _half_jogs(layout, loops):
     uv = np.array([loop.uv[0] for loop in loops])
     step = np.linalg.norm(np.diff(layout.former.at(uv), axis=0), axis=1)
     length = np.array([loop.length for loop in loops])
-    jogs = np.minimum(np.maximum(layout.jog * step, 2 * layout.aside), length[1:] / 5)
+    jogs = np.minimum(np.maximum(layout.jog * step, 5 * layout.aside), length[1:] / 5)
     innermost = jogs[-1] if len(jogs) else min(2 * layout.aside, length[0] / 5)
     return np.append(jogs, innermost) / 2
 
