@@ -1,7 +1,7 @@
 """Design the hardware of an MRI scanner: from one spec file to a buildable, audited design.
 
 The names below are the public interface.  Importing this package loads none of them; each is fetched on
-first use.  JAX itself, imported before or after, computes in 64-bit from here on (see `designtools.precision`).
+first use, and the first physical one switches JAX to 64-bit (see `designtools.precision`).
 """
 
 import importlib
@@ -71,4 +71,3 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
-precision.arrange()

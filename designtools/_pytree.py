@@ -7,6 +7,8 @@ import dataclasses
 import jax
 import numpy as np
 
+from designtools import precision
+
 
 def pytree(cls):
     """Make `cls` a frozen dataclass and a JAX pytree.
@@ -17,6 +19,7 @@ def pytree(cls):
     may define ``check(self)``; it runs on what a person constructs, never on what JAX rebuilds.
     """
     def post_init(self):
+        precision.require(cls.__name__)
         for name in leaves:
             value = getattr(self, name)
             if isinstance(value, (list, tuple, float, int, np.ndarray)) and not _holds_trees(value):

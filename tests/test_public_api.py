@@ -165,16 +165,27 @@ LOOP = "dt.Loops(centre=[[0, 0, 0.1]], normal=[[0, 0, 1]], radius=[0.3], current
         "import jax, numpy as np, designtools as dt",
         "import jax, jax.numpy as jnp, numpy as np; jnp.ones(3) + 1; import designtools as dt",
         "import designtools.units; import jax, numpy as np; import designtools as dt",
-        "import numpy as np, jax; from designtools import sources as dt",
     ],
 )
 def test_results_are_float64_whatever_is_imported_first(head):
-    code = f"{head}\nf = lambda current: {LOOP}\nprint(jax.grad(f)(np.array([100.0])).dtype, f([100.0]).dtype)"
+    code = f"{head}\nf = lambda current: {LOOP}\nvalue = f([100.0])\nprint(jax.grad(f)(np.array([100.0])).dtype, value.dtype)"
     assert python(code) == "float64 float64"
 
 
-def test_importing_sets_64_bit_without_importing_jax():
-    assert python("import designtools, sys; print('jax' in sys.modules)") == "False"
+def test_a_first_use_inside_a_transformation_is_refused_in_words():
+    code = f"import jax, numpy as np, designtools as dt\ntry:\n    jax.grad(lambda current: {LOOP})(np.array([100.0]))\nexcept dt.precision.PrecisionError as e:\n    print(e)"
+    assert "call designtools.precision.enable()" in python(code)
+
+
+def test_a_source_refuses_32_bit_in_words():
+    code = "from designtools.sources import Uniform\ntry:\n    Uniform([0, 0, 1.0])\nexcept RuntimeError as e:\n    print(e)"
+    assert python(code).startswith("Uniform needs 64-bit arithmetic")
+
+
+def test_importing_changes_nothing():
+    code = "import os; before = dict(os.environ); import designtools, sys; print('jax' in sys.modules, before == dict(os.environ))"
+    assert python(code) == "False True"
+    assert python("import jax; import designtools; print(jax.config.jax_enable_x64)") == "False"
 
 
 # --- specs and results -----------------------------------------------------------------------------------

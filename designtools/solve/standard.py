@@ -150,7 +150,6 @@ def _peaks_as_cones(s: Standard, elastic) -> tuple[Standard, np.ndarray]:
     Prices (limits,): infinite where a limit is hard, `elastic` where it may give, the weight of a peak for its own.
     """
     prices = np.full(len(s.scale), np.inf if elastic is None else elastic)
-    prices[-1:] = np.inf if len(s.scale) else prices[-1:]  # the bounds on x never give
     cones, limits = [s.cones], len(s.scale)
     for number, e in enumerate(s.epigraphs):
         matrix = e.matrix.reshape(-1, e.width, e.matrix.shape[1])
