@@ -13,8 +13,8 @@ from designtools.solve.solution import Solution
 from designtools.units import MU_0
 from designtools.windings.spacing import lifted_spacing, wire_spacing
 
-MAP_SIDE = 27  # points along each side of the exported field map
-STRAY_GRID = (74, 83)  # azimuths and axial positions of the audited stray surface
+MAP_SIDE = 23  # points along each side of the exported field map
+STRAY_GRID = (62, 67)  # azimuths and axial positions of the audited stray surface
 MAGPYLIB_POINTS = 200
 
 
@@ -87,7 +87,7 @@ def _figures(setting, solution: Solution, product: Product, stages, judge) -> di
         "linearity_error_rms": Figure(final["linearity_error_rms"], "1", f"root mean square of the same deviation; {wires}"),
     }
     if "stray_field_max" in final:
-        figures["stray_field_max"] = Figure(final["stray_field_max"], "T", "largest |B| on the stray surface at operating current, 74 x 83 points")
+        figures["stray_field_max"] = Figure(final["stray_field_max"], "T", "largest |B| on the stray surface at operating current, 62 x 67 points")
     figures |= _electrical(setting.spec, product, figures["efficiency"].value, current)
     figures |= _mechanical(setting, product)
     figures |= _spacings(setting.spec, product)
@@ -221,7 +221,7 @@ def _plane(setting, half_x: float, half_y: float, side: int):
 
 def _linearity_map(setting, source, stages) -> PlaneMap:
     reach, error = setting.reach, setting.spec.target.error
-    x, y, points, first, second = _plane(setting, 1.25 * reach, 1.25 * reach, 71)
+    x, y, points, first, second = _plane(setting, 1.25 * reach, 1.25 * reach, 61)
     component = np.asarray(source.field(points.reshape(-1, 3))) @ setting.b0
     gradient = list(stages.values())[-1]["gradient"]
     deviation = (component.reshape(points.shape[:2]) - gradient * x[:, None]) / (gradient * reach)
