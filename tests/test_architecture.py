@@ -19,7 +19,8 @@ PACKAGE = Path(designtools.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    ("ground", {"units", "_pytree", "precision"}),
+    ("ground", {"units", "precision"}),
+    ("trees", {"_pytree"}),
     ("specs", {"spec"}),
     ("geometry", {"regions", "formers"}),
     ("kernels", {"kernels"}),

@@ -273,10 +273,11 @@ import numpy as np
 from designtools.problem import Design, Free, Problem, Quantity, Term
 from designtools.solve import convex
 from designtools.sources import Uniform
-from designtools.precision import PrecisionError
-jax.config.update("jax_enable_x64", False)
+from designtools.precision import PrecisionError, enable
+enable()
 value = Quantity("field", "T", lambda d: d.parts["p"].flux_density)
 task = Problem(Design({"p": Uniform(np.ones(3))}), [Free(lambda d: d.parts["p"].flux_density, -1, 1)], [Term(value)])
+jax.config.update("jax_enable_x64", False)
 try:
     convex.solve(task)
 except PrecisionError as refusal:

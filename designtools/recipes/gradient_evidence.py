@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from designtools import audit, regions
@@ -22,10 +24,8 @@ def evidence(setting, solution: Solution, product: Product, progress) -> Evidenc
     """Figures, audit, plots and maps of a wound coil; every field is that of the exact wires."""
     spec = setting.spec
     points = audit.unseen_points(spec.region.half_widths, spec.region.centre, spec.audit.points, spec.audit.seed)
-    outside = {name: stray_field(setting, source) for name, source in product.stages.items()}
-    stages = {
-        name: stage_figures(setting, source, points) | _largest(outside[name]) for name, source in product.stages.items()
-    }
+    views = {name: look(setting, source, points) for name, source in product.stages.items()}
+    stages = {name: stage_figures(setting, view, points) for name, view in views.items()}
     progress("comparing with magpylib")
     judge = audit.against_magpylib(product.source, points.points[:: max(1, len(points) // MAGPYLIB_POINTS)])
     progress("inductance, force and torque")
@@ -38,32 +38,53 @@ def evidence(setting, solution: Solution, product: Product, progress) -> Evidenc
         "points": {"count": len(points), "seed": spec.audit.seed},
     }
     progress("field maps")
-    plots = _plots(setting, product, stages, outside)
-    return Evidence(figures, record, plots, (_field_map(setting, product),), _implied(spec))
+    plots, field_map = _drawn(setting, product, stages, views)
+    return Evidence(figures, record, plots, (field_map,), _implied(spec))
 
 
 # --- stages -------------------------------------------------------------------------------------
 
 
-def stage_figures(setting, source, points) -> dict[str, float]:
-    """Gradient and linearity of one stage: the sheet, the loose loops or the joined winding."""
-    rule = audit.volume_rule(setting.spec.region.half_widths, setting.centre)
-    component = np.asarray(source.field(np.concatenate([rule.points, points.points]))) @ setting.b0
-    gradient = audit.fitted_gradient(component[: len(rule)], setting.distance(rule.points), rule.weights)
-    return audit.linearity(component[len(rule) :], setting.distance(points.points), gradient, setting.reach)
+@dataclass(frozen=True)
+class View:
+    """What is seen of one stage: B·b0 at the points of a volume rule, at unseen points and along the gradient axis,
+    and |B| (azimuths, positions) on the stray surface, or None without one."""
+
+    volume: np.ndarray
+    unseen: np.ndarray
+    profile: np.ndarray
+    outside: np.ndarray | None
 
 
-def stray_field(setting, source) -> np.ndarray | None:
-    """|B| (azimuths, positions) T on the stray surface: more points than the optimiser held, and others."""
+def look(setting, source, points) -> View:
+    """The fields of one stage, in one evaluation."""
+    groups = [_volume(setting).points, points.points, _profile_points(setting)[1]]
     stray = setting.spec.stray
-    if stray is None:
-        return None
-    surface = regions.cylinder(stray.radius, stray.length, *STRAY_GRID, setting.frame)
-    return np.linalg.norm(np.asarray(source.field(surface.points)), axis=1).reshape(STRAY_GRID)
+    if stray is not None:
+        groups.append(regions.cylinder(stray.radius, stray.length, *STRAY_GRID, setting.frame).points)
+    fields = fields_at(source, *groups)
+    outside = None if stray is None else np.linalg.norm(fields[3], axis=1).reshape(STRAY_GRID)
+    return View(*(field @ setting.b0 for field in fields[:3]), outside)
 
 
-def _largest(outside) -> dict[str, float]:
-    return {} if outside is None else {"stray_field_max": float(outside.max())}
+def fields_at(source, *groups) -> list[np.ndarray]:
+    """B (..., 3) T at each of several arrays of points (..., 3), in one evaluation."""
+    flat = [np.reshape(group, (-1, 3)) for group in groups]
+    field = np.asarray(source.field(np.concatenate(flat)))
+    parts = np.split(field, np.cumsum([len(f) for f in flat])[:-1])
+    return [part.reshape(np.shape(group)) for part, group in zip(parts, groups)]
+
+
+def _volume(setting):
+    return audit.volume_rule(setting.spec.region.half_widths, setting.centre)
+
+
+def stage_figures(setting, view: View, points) -> dict[str, float]:
+    """Gradient, linearity and stray field of one stage: the sheet, the loose loops or the joined winding."""
+    rule = _volume(setting)
+    gradient = audit.fitted_gradient(view.volume, setting.distance(rule.points), rule.weights)
+    found = audit.linearity(view.unseen, setting.distance(points.points), gradient, setting.reach)
+    return found if view.outside is None else found | {"stray_field_max": float(view.outside.max())}
 
 
 def _winding_record(winding) -> dict:
@@ -182,79 +203,74 @@ def _implied(spec) -> tuple[dict, ...]:
 # --- what the report draws ----------------------------------------------------------------------
 
 
-def _field_map(setting, product: Product) -> FieldMap:
-    """B of the winding on a cube about the region."""
-    half = 1.1 * max(setting.spec.region.half_widths)
-    axes = tuple(np.linspace(c - half, c + half, MAP_SIDE) for c in setting.centre)
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    values = np.asarray(product.source.field(grid.reshape(-1, 3))).reshape(grid.shape)
-    return FieldMap("flux_density", axes, values, "T")
-
-
-def _plots(setting, product: Product, stages, outside) -> dict:
+def _drawn(setting, product: Product, stages, views) -> tuple[dict, FieldMap]:
+    """Plots and the exported map; the fields they need of the final winding come from one evaluation."""
     spec = setting.spec
+    half = 1.1 * max(spec.region.half_widths)
+    axes = tuple(np.linspace(c - half, c + half, MAP_SIDE) for c in setting.centre)
+    near, wide = _plane(setting, 1.25 * setting.reach, 61), _plane(setting, 0.85 * spec.primary.radius, 61)
+    cube, *planes = fields_at(product.source, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1), near[1], wide[1])
+    gradient = list(stages.values())[-1]["gradient"]
     plots = {
         "region": Ball("region of linearity", tuple(spec.region.half_widths), tuple(spec.region.centre)),
-        "linearity": _linearity_map(setting, product.source, stages),
-        "component": _component_map(setting, product.source),
-        "profile": _profile(setting, product.stages),
+        "linearity": _linearity_map(setting, near, planes[0] @ setting.b0, gradient),
+        "component": _component_map(setting, wide, planes[1] @ setting.b0),
+        "profile": _profile(setting, {name: view.profile for name, view in views.items()}),
         "stages": _stage_table(stages),
     }
     if spec.stray is not None:
+        outside = {name: view.outside for name, view in views.items()}
         plots["stray_profile"] = _stray_profile(setting, outside)
         plots["stray"] = _stray_map(setting, list(outside.values())[-1])
     for layer in setting.layers:
         plots[f"density_{layer.name}"] = _density_map(layer, product.sheets[layer.name])
-    return plots
+    return plots, FieldMap("flux_density", axes, cube, "T")
 
 
-def _plane(setting, half_x: float, half_y: float, side: int):
-    """Grid in the plane of the gradient axis and the bore (or the next axis, where the gradient runs along it)."""
+def _plane(setting, half: float, side: int):
+    """Grid in the plane of the gradient axis and the bore (or the next axis, where the gradient runs along it).
+
+    Returns the coordinates (side,) m along both axes, the points (side, side, 3) m and the two directions (3,).
+    """
     first = np.asarray(setting.spec.target.gradient_axis, float)
     second = setting.frame[2] if abs(first @ setting.frame[2]) < 0.99 else setting.frame[0]
     second = second - first * (first @ second)
     second /= np.linalg.norm(second)
-    x, y = np.linspace(-half_x, half_x, side), np.linspace(-half_y, half_y, side)
-    points = setting.centre + x[:, None, None] * first + y[None, :, None] * second
-    return x, y, points, first, second
+    x = np.linspace(-half, half, side)
+    points = setting.centre + x[:, None, None] * first + x[None, :, None] * second
+    return x, points, first, second
 
 
-def _linearity_map(setting, source, stages) -> PlaneMap:
+def _linearity_map(setting, plane, component, gradient: float) -> PlaneMap:
+    x, _, first, second = plane
     reach, error = setting.reach, setting.spec.target.error
-    x, y, points, first, second = _plane(setting, 1.25 * reach, 1.25 * reach, 61)
-    component = np.asarray(source.field(points.reshape(-1, 3))) @ setting.b0
-    gradient = list(stages.values())[-1]["gradient"]
-    deviation = (component.reshape(points.shape[:2]) - gradient * x[:, None]) / (gradient * reach)
     return PlaneMap(
-        "Linearity error", x, y, deviation, "1", x_label="along the gradient", y_label="across",
-        label="deviation over gradient x reach", levels=(-error, -error / 2, error / 2, error), circle=(0.0, 0.0, reach),
-        diverging=True, span=(-2 * error, 2 * error), origin=setting.centre, x_direction=first, y_direction=second,
-        caption="Deviation of B·b0 from the fitted gradient, of the wires as wound. The circle is the region.",
+        "Linearity error", x, x, (component - gradient * x[:, None]) / (gradient * reach), "1", x_label="along the gradient",
+        y_label="across", label="deviation over gradient x reach", levels=(-error, -error / 2, error / 2, error),
+        circle=(0.0, 0.0, reach), diverging=True, span=(-2 * error, 2 * error), origin=setting.centre, x_direction=first,
+        y_direction=second, caption="Deviation of B·b0 from the fitted gradient, of the wires as wound. The circle is the region.",
     )  # fmt: skip
 
 
-def _component_map(setting, source) -> PlaneMap:
-    half = 0.85 * setting.spec.primary.radius
-    x, y, points, first, second = _plane(setting, half, half, 61)
-    component = (np.asarray(source.field(points.reshape(-1, 3))) @ setting.b0).reshape(points.shape[:2])
+def _component_map(setting, plane, component) -> PlaneMap:
     return PlaneMap(
-        "Encoded component", x, y, component, "T", x_label="along the gradient", y_label="across", label="B·b0",
+        "Encoded component", plane[0], plane[0], component, "T", x_label="along the gradient", y_label="across", label="B·b0",
         circle=(0.0, 0.0, setting.reach), diverging=True,
         caption="B·b0 of the wires at operating current; equidistant contours are what imaging needs.",
         levels=tuple(np.linspace(-1, 1, 11) * setting.spec.target.strength * setting.reach),
     )  # fmt: skip
 
 
-def _profile(setting, stages) -> Lines:
-    """Deviation along the gradient axis and along a chord, for each stage."""
-    reach = setting.reach
-    x = np.linspace(-1.1 * reach, 1.1 * reach, 111)
-    axis = np.asarray(setting.spec.target.gradient_axis, float)
-    points = setting.centre + x[:, None] * axis
-    curves = {}
-    for name, source in stages.items():
-        component = np.asarray(source.field(points)) @ setting.b0
-        curves[name] = (component - setting.spec.target.strength * x) / (setting.spec.target.strength * reach)
+def _profile_points(setting) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (n,) m along the gradient axis, a little beyond the region, and the points (n,3) m."""
+    x = np.linspace(-1.1 * setting.reach, 1.1 * setting.reach, 111)
+    return x, setting.centre + x[:, None] * np.asarray(setting.spec.target.gradient_axis, float)
+
+
+def _profile(setting, components) -> Lines:
+    """Deviation along the gradient axis, for each stage."""
+    x, full = _profile_points(setting)[0], setting.spec.target.strength
+    curves = {name: (component - full * x) / (full * setting.reach) for name, component in components.items()}
     error = setting.spec.target.error
     return Lines(
         "Field error along the gradient axis", x, curves, "1", x_label="along the gradient", y_label="error over G x reach",
