@@ -32,6 +32,7 @@ from designtools.windings.winding import Winding
 
 AROUND = 88  # triangles around a former where the spec states no resolution
 TARGET_ORDER = 60  # harmonic degree integrated exactly by the target points
+VOLUME_ORDER = 10  # the same for the points of the fitted gradient
 RESERVE = 0.03  # of the error allowed, kept for what turns and joints add
 JOG = 1.0  # length of a jog over what it steps aside: long jogs tilt the few turns of a shield
 SLOPE_BAND = 1e-4  # relative
@@ -110,6 +111,13 @@ def coil_frame(spec) -> np.ndarray:
 def _target_region(spec) -> Region:
     """The surface of the region: the error is harmonic, so its extremes lie there."""
     return regions.ellipsoid(spec.region.half_widths, spec.region.centre, TARGET_ORDER, "target")
+
+
+def _volume(spec) -> Region:
+    """Quadrature points inside the region, over which the best-fitting gradient is taken."""
+    unit = regions.ball(1.0, order=VOLUME_ORDER)
+    points = np.asarray(spec.region.centre, float) + unit.points * np.asarray(spec.region.half_widths, float)
+    return Region(points, unit.weights, "volume")
 
 
 def _stray_region(spec, frame) -> Region | None:
@@ -279,7 +287,7 @@ def _slope_limit(setting: Setting) -> Limit:
 
     Held to a hundredth of a percent: a band that an interior-point method can move in.
     """
-    spec, region = setting.spec, setting.target
+    spec, region = setting.spec, _folded(_volume(setting.spec), setting.symmetry)
     distance = setting.distance(region.points)
     weights = region.weights * distance / (region.weights @ distance**2)
     q = field.mean_component(region, setting.b0, weights, "gradient")
