@@ -138,7 +138,7 @@ def _unfinished(model, hops, setting, solution: Solution, clock: _Clock) -> Resu
         kind=model.kind,
         name=model.name,
         status="infeasible" if infeasible else "not converged",
-        message=hops.relax(setting, solution) if infeasible else f"{solution.status.value}: {solution.status.advice}",
+        message=hops.relax(setting, solution) if infeasible else solution.status.advice,
         audit={"solver": solver_record(solution)},
         timing_s=dict(clock.seconds),
         provenance=provenance(model),
