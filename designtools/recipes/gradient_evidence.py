@@ -17,7 +17,7 @@ from designtools.windings.spacing import lifted_spacing, wire_spacing
 
 MAP_SIDE = 23  # points along each side of the exported field map
 STRAY_GRID = (62, 67)  # azimuths and axial positions of the audited stray surface
-MAGPYLIB_POINTS = 200
+MAGPYLIB_POINTS = 120
 
 
 def evidence(setting, solution: Solution, product: Product, progress) -> Evidence:

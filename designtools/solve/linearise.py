@@ -161,17 +161,15 @@ def _as_operator(basis):
 
 
 def _verify_affine(quantity, variables, offset, jacobian, seed):
-    """Compare with the true quantity at two far points within the bounds."""
+    """Compare with the true quantity at a far point within the bounds, in a direction that no structure prefers."""
     rng = np.random.default_rng(seed)
     reach = np.minimum(np.where(np.isfinite(variables.upper - variables.lower), variables.upper - variables.lower, 1.0), 1e3)
-    for step in (1.0, -0.37):
-        x = variables.start + step * reach * rng.uniform(-1, 1, variables.start.size)
-        true = np.ravel(np.asarray(quantity.of(variables.rebuild(jnp.asarray(x)))))
-        predicted = offset + jacobian @ x
-        scale = np.abs(true - offset).max() + np.abs(offset).max() + 1e-300
-        if np.abs(true - predicted).max() > 1e-8 * scale:
-            raise NotAffine(
-                f"quantity '{quantity.name}' is not affine in what is free, so solve.convex cannot hold it; "
-                "fix the geometry and leave only currents, stream functions or polarizations free, "
-                "or use solve.descent"
-            )
+    x = variables.start + reach * rng.uniform(-1, 1, variables.start.size)
+    true = np.ravel(np.asarray(quantity.of(variables.rebuild(jnp.asarray(x)))))
+    scale = np.abs(true - offset).max() + np.abs(offset).max() + 1e-300
+    if np.abs(true - (offset + jacobian @ x)).max() > 1e-8 * scale:
+        raise NotAffine(
+            f"quantity '{quantity.name}' is not affine in what is free, so solve.convex cannot hold it; "
+            "fix the geometry and leave only currents, stream functions or polarizations free, "
+            "or use solve.descent"
+        )
