@@ -12,6 +12,9 @@ from designtools.windings.sweep import swept
 from designtools.windings.winding import Track
 
 
+FINEST = 5e-6  # m; detail below it is no machine's, and single precision in an STL may tear it
+
+
 class GrooveError(ValueError):
     """The grooves cannot be cut as asked; the sentence says why."""
 
@@ -34,7 +37,7 @@ def grooved_former(
     cutters = [_cutter(run, width, depth) for track in tracks for run in surface_runs(track)]
     if cutters:
         body = body - manifold3d.Manifold.batch_boolean(cutters, manifold3d.OpType.Add)
-    return _mesh(body)
+    return _without_needles(_mesh(body.simplify(FINEST)))
 
 
 def surface_runs(track) -> list[Track]:
@@ -126,3 +129,39 @@ def _mesh(solid) -> trimesh.Trimesh:
     return trimesh.Trimesh(
         np.asarray(raw.vert_properties)[:, :3], np.asarray(raw.tri_verts, np.int64), process=False
     )
+
+
+def _without_needles(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """The same body without triangles of no height, which readers of STL drop, tearing the surface open.
+
+    The middle corner of each such triangle is lifted off its longest edge by FINEST.
+    """
+    vertices, faces = np.array(mesh.vertices), np.asarray(mesh.faces)
+    for _ in range(5):
+        needles = _needles(vertices, faces)
+        if not len(needles):
+            break
+        for face in faces[needles]:
+            _lift(vertices, faces, face)
+    return trimesh.Trimesh(vertices, faces, process=False)
+
+
+def _needles(vertices, faces) -> np.ndarray:
+    """Faces lower than a tenth of FINEST over their longest edge."""
+    corner = vertices[faces]
+    longest = np.linalg.norm(corner - np.roll(corner, 1, axis=1), axis=2).max(axis=1)
+    twice_area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    return np.flatnonzero(twice_area < FINEST / 10 * longest)
+
+
+def _lift(vertices, faces, face) -> None:
+    """Move the corner opposite the longest edge by FINEST, across that edge, along the normals of the faces around it."""
+    lengths = np.linalg.norm(vertices[np.roll(face, -1)] - vertices[face], axis=1)
+    i, j, k = np.roll(face, -int(lengths.argmax()))
+    around = vertices[faces[(faces == k).any(axis=1)]]
+    normal = np.cross(around[:, 1] - around[:, 0], around[:, 2] - around[:, 0]).sum(axis=0)
+    edge = (vertices[j] - vertices[i]) / np.linalg.norm(vertices[j] - vertices[i])
+    across = normal - edge * (normal @ edge)
+    if np.linalg.norm(across) < 1e-12:
+        across = np.cross(edge, np.roll(edge, 1) + [0.0, 0.0, 1.0])
+    vertices[k] += FINEST * across / np.linalg.norm(across)
