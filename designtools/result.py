@@ -278,15 +278,18 @@ def write(result: Result, folder, formats: Iterable[str] | None = None) -> Path:
     refuse_occupied(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
-    aside.mkdir()
     try:
+        aside.mkdir()
         _fill(result, aside, formats)
         refuse_occupied(folder)
         if folder.exists():
             folder.rmdir()
         os.rename(aside, folder)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+        finally:  # a second Ctrl-C during the removal leaves nothing behind either
+            shutil.rmtree(aside, ignore_errors=True)
         raise
     return folder
 

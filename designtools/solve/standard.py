@@ -91,7 +91,7 @@ MANY_VECTORS = 1000  # in a peak, from which on it is built up
 CONE_TOLERANCE = 2e-5  # relative excess over a cone's radius at which cutting stops
 PEAK_TOLERANCE = 3e-7  # the same over a peak that is minimised: it enters the gap
 ROW_TOLERANCE = 1e-8
-ESTIMATE_TOLERANCE, ESTIMATE_ROUNDS = 5e-4, 30  # of all of them where only the size of a violation is asked
+ESTIMATE_TOLERANCE, ESTIMATE_ROUNDS = 2e-5, 40  # of all of them where only the size of a violation is asked
 
 
 def solve(standard: Standard, gap: float, elastic: float | None = None, estimate: bool = False, progress=None) -> Answer:
