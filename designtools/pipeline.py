@@ -39,7 +39,7 @@ def run(spec, out=None, overrides: Mapping[str, Any] | None = None, resume: bool
     if out is not None:
         refuse_occupied(Path(out).absolute())
     say = progress or (lambda sentence: None)
-    hops = recipe(model.kind)
+    hops = recipe(model)
     clock = _Clock()
     say("building the problem")
     setting = clock.time("prepare", hops.prepare, model)

@@ -185,4 +185,4 @@ def test_a_mask_on_another_grid_is_refused(tmp_path):
     mask = nibabel.load(tmp_path / "mask.nii.gz")
     nibabel.save(nibabel.Nifti1Image(np.asarray(mask.dataobj), mask.affine + np.eye(4)), tmp_path / "mask.nii.gz")
     with pytest.raises(ValueError, match="must lie on the grid of field_map.b0"):
-        recipe("shim").prepare(load_spec(path))
+        recipe(load_spec(path)).prepare(load_spec(path))

@@ -6,12 +6,17 @@ from importlib import import_module
 
 from designtools.recipes.product import Evidence, Product, Recipe
 
-_MODULES = {"gradient": "gradient", "magnet": "magnet", "shim": "shim"}
+_MODULES = {
+    "Gradient": "gradient",
+    "Magnet": "magnet",
+    "BlockMagnet": "block_magnet",
+    "Shim": "shim",
+}  # spec model -> module
 
 
-def recipe(kind: str) -> Recipe:
-    """The recipe of a kind of design; each module calls its own RECIPE."""
-    return import_module(f"designtools.recipes.{_MODULES[kind]}").RECIPE
+def recipe(model) -> Recipe:
+    """The recipe of a spec model; each module calls its own RECIPE."""
+    return import_module(f"designtools.recipes.{_MODULES[type(model).__name__]}").RECIPE
 
 
 __all__ = ["Evidence", "Product", "Recipe", "recipe"]

@@ -101,7 +101,10 @@ def solve(standard: Standard, gap: float, elastic: float | None = None, estimate
     """
     small = standard.linear.size < SMALL and standard.epigraphs
     only_peaks = all(e.measure == "peak" for e in standard.epigraphs)
-    if only_peaks and not small and _positive_definite(standard.quadratic):
+    definite = _positive_definite(standard.quadratic)
+    if definite and 0 < standard.linear.size < SMALL and not standard.epigraphs and not len(standard.cones.radius):
+        return _solve_at_once(standard, elastic)
+    if only_peaks and not small and definite:
         return _solve_reduced(standard, elastic, estimate, progress)
     return _solve_growing(standard, elastic)
 
@@ -113,6 +116,27 @@ def _positive_definite(p: np.ndarray) -> bool:
         return False
     diagonal = np.diag(factor)
     return bool(diagonal.min() > 1e-7 * diagonal.max())
+
+
+# --- the short road: few unknowns, half spaces alone ----------------------------------------------
+
+
+def _solve_at_once(s: Standard, elastic) -> Answer:
+    """All rows in one dense program, in units in which the slope is about one and each row has length one."""
+    size = np.maximum(np.linalg.norm(s.rows.matrix, axis=1), 1e-300)
+    unit, lower, upper = s.rows.matrix / size[:, None], s.rows.lower / size, s.rows.upper / size
+    soft = np.arange(len(s.scale) - 1 if elastic is not None else 0)  # the last are the bounds on x, which never give
+    relaxed = -1.0 * (s.rows.limit[:, None] == soft) * (s.scale[s.rows.limit] / size)[:, None]
+    prices = np.full(len(soft), elastic or 0.0)
+    x, multipliers, status = _quadratic_program(s.quadratic, s.linear, unit, relaxed, lower, upper, prices)
+    n = s.linear.size
+    violation = np.zeros(len(s.scale))
+    violation[soft] = np.maximum(x[n:], 0)
+    multipliers = _within_prices(multipliers, -relaxed, prices)
+    slope = s.linear + unit.T @ multipliers
+    best = -linalg.solve(s.quadratic, slope, assume_a="pos")
+    bound = s.constant + slope @ best / 2 + _support(lower, upper, multipliers)
+    return Answer(x[:n], status, bound, violation, 1, int((np.abs(multipliers) > 0).sum()))
 
 
 # --- the reduced road: strictly convex, few active rows, cones by cutting planes ---------------------
@@ -246,7 +270,8 @@ def _least_norm(rows: Rows, scale: np.ndarray, prices: np.ndarray) -> Step:
     soft = np.unique(rows.limit[np.isfinite(prices[rows.limit])])
     relaxed = (rows.limit[:, None] == soft) * (scale[rows.limit] / size)[:, None]
     span = _range(unit)
-    x, multipliers, status = _quadratic_program(unit @ span, -relaxed, lower, upper, prices[soft])
+    r = span.shape[1]
+    x, multipliers, status = _quadratic_program(np.eye(r), np.zeros(r), unit @ span, -relaxed, lower, upper, prices[soft])
     violation = np.zeros(len(scale))
     violation[soft] = np.maximum(x[span.shape[1] :], 0)
     binding = np.abs(multipliers) > 1e-9 * np.abs(multipliers).max(initial=0)
@@ -266,13 +291,13 @@ def _range(rows: np.ndarray) -> np.ndarray:
     return linalg.qr(rows.T, mode="economic", check_finite=False)[0]
 
 
-def _quadratic_program(matrix, relaxed, lower, upper, prices):
+def _quadratic_program(quadratic, linear, matrix, relaxed, lower, upper, prices):
     """Dense interior point (PIQP).  Upper and lower sides as rows; slacks x_s >= 0 at their prices."""
     import piqp
 
     r, k = matrix.shape[1], relaxed.shape[1]
-    hessian = np.diag(np.concatenate([np.ones(r), np.full(k, 1e-9)]))
-    cost = np.concatenate([np.zeros(r), prices])
+    hessian = linalg.block_diag(quadratic, 1e-9 * np.eye(k))
+    cost = np.concatenate([linear, prices])
     sides = np.concatenate([np.hstack([matrix, relaxed])[np.isfinite(upper)], np.hstack([-matrix, relaxed])[np.isfinite(lower)]])
     bound = np.concatenate([upper[np.isfinite(upper)], -lower[np.isfinite(lower)]])
     solver = piqp.DenseSolver()
@@ -292,9 +317,14 @@ def _quadratic_program(matrix, relaxed, lower, upper, prices):
 
 def _dual_bound(unit, lower, upper, multipliers) -> float:
     """g(z) = -|A'z|^2/2 - upper.z+ + lower.z-: below the optimum for any z, whatever solver it came from."""
-    up, down = np.maximum(multipliers, 0), np.maximum(-multipliers, 0)
     reach = unit.T @ multipliers
-    return float(-reach @ reach / 2 - up[up > 0] @ upper[up > 0] + down[down > 0] @ lower[down > 0])
+    return float(-reach @ reach / 2) + _support(lower, upper, multipliers)
+
+
+def _support(lower, upper, multipliers) -> float:
+    """-upper.z+ + lower.z-: what the multipliers say of the bounds."""
+    up, down = np.maximum(multipliers, 0), np.maximum(-multipliers, 0)
+    return float(-up[up > 0] @ upper[up > 0] + down[down > 0] @ lower[down > 0])
 
 
 # --- the whole road: the problem as it stands, in cvxpy ----------------------------------------

@@ -11,16 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from designtools.spec.base import Model, Spec, did_you_mean
+from designtools.spec.block_magnet import BlockMagnet
 from designtools.spec.gradient import Gradient
 from designtools.spec.magnet import Magnet
 from designtools.spec.shim import Shim
 
 KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "shim": Shim}
+VARIANTS: dict[str, dict[str, type[Spec]]] = {"magnet": {"envelope": BlockMagnet}}  # kind -> key whose presence tells
 LATER = ("halbach", "camera", "rf_coil", "rf_shim", "system")  # kinds of the format that have no model yet
 
 KeyPath = tuple[str | int, ...]  # names and list indices
@@ -270,7 +272,7 @@ def _model_of(document: Document) -> type[Spec]:
         raise SpecError([Mistake(document.origin, "", f"must be a table of keys such as `kind: gradient`, got {_short(data)}")])
     kind = data.get("kind")
     if isinstance(kind, str) and kind in KINDS:
-        return KINDS[kind]
+        return next((model for key, model in VARIANTS.get(kind, {}).items() if key in data), KINDS[kind])
     place = document.place(("kind",))
     if kind is None:
         sentence = f"must be given, got nothing; available: {available}"
@@ -432,7 +434,10 @@ def _content(value):
 def json_schema(kind: str) -> dict[str, Any]:
     """JSON Schema of a kind of spec, for editors."""
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return head | KINDS[kind].model_json_schema(mode="validation")
+    models = (KINDS[kind], *VARIANTS.get(kind, {}).values())
+    if len(models) == 1:
+        return head | models[0].model_json_schema(mode="validation")
+    return head | TypeAdapter(Union[models]).json_schema(mode="validation")
 
 
 def write_json_schemas(folder: str | Path) -> list[Path]:
