@@ -37,7 +37,7 @@ def _count(stretch: float, digits: float) -> int:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4, 5))
-def section_field(edges, density, r, z, nodes, mirrored):
+def distant_field(edges, density, r, z, nodes, mirrored):
     """(B_z, B_r) (P,2) T at places r, z (P,) m of sections edges (N,4) m with density (N,) A/m2.
 
     edges: inner radius, outer radius, z_low, z_high.  mirrored adds the image of every section in the plane z = 0.
@@ -46,8 +46,8 @@ def section_field(edges, density, r, z, nodes, mirrored):
     return jnp.einsum("n,npc->pc", density, _by_section(edges, r, z, nodes, mirrored))
 
 
-@section_field.defjvp
-def _section_field_slope(nodes, mirrored, primals, tangents):
+@distant_field.defjvp
+def _distant_field_slope(nodes, mirrored, primals, tangents):
     edges, density, r, z = primals
     inner, outer, low, high = edges.T
     unit = _by_section(edges, r, z, nodes, mirrored)

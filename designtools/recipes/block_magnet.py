@@ -16,7 +16,11 @@ import numpy as np
 
 from designtools._pytree import pytree
 from designtools.problem import Design, Free, Limit, Problem, Quantity, Term
-from designtools.quantities.sections import nodes_for, section_field
+from designtools.materials.superconductors import surface_named
+from designtools.quantities.coaxial import perimeter, section_field
+from designtools.quantities.sections import nodes_for, distant_field
+from designtools.quantities.superconductor import Wire
+from designtools.quantities.superconductor import allowed_field as allowed
 from designtools.recipes.block_magnet_evidence import evidence
 from designtools.recipes.clusters import Rectangles, clusters, rectangles
 from designtools.recipes.magnet_bound import Certificate, Places, Task, certificate
@@ -30,6 +34,7 @@ from designtools.units import format
 CIRCLES, FAR_CIRCLES = 80, 60  # places per quarter of the region's surface, of the ellipse
 LOAD_POINTS = 5  # along each side of a block, where stress and peak field are held
 STEPS, STATIONARY = 120, 1e-5  # of the descent: the volume moves by less than that relative
+SLIGHT = 2e-3  # of all section, below which a block is left out
 MARGIN = 0.98  # of the variation allowed, which the optimiser uses: the audit looks at other points
 
 
@@ -65,19 +70,26 @@ class Windings:
 
     def field(self, points):
         """Flux density (P,3) T at points (P,3) m."""
-        return self.blocks().field(points)
+        return self.halves().field(points)
 
     def potential(self, points):
         """Vector potential (P,3) T·m at points (P,3) m."""
-        return self.blocks().potential(points)
+        return self.halves().potential(points)
 
     def conductor_volume(self):
         """Volume (m3) of all windings, twins included."""
         inner, outer, low, high = self.sections().T
         return (2 if self.mirrored else 1) * jnp.pi * jnp.sum((outer**2 - inner**2) * (high - low))
 
+    def halves(self) -> Blocks:
+        """The blocks as they are kept, and then their twins: for tracing, where nothing is known of what touches."""
+        inner, outer, low, high = self.sections().T
+        own = (inner, outer, low, high, self.sense * jnp.asarray(self.density))
+        twin = (inner, outer, -high, -low, own[4])
+        return Blocks(*(jnp.concatenate(pair) for pair in zip(own, twin))) if self.mirrored else Blocks(*own)
+
     def blocks(self) -> Blocks:
-        """The windings from the lowest to the highest."""
+        """The windings as they are wound."""
         inner, outer, low, high = self.sections().T
         density = self.sense * jnp.asarray(self.density)
         if not self.mirrored:
@@ -87,6 +99,11 @@ class Windings:
         twin = np.flatnonzero(~alone)
         full = lambda own, other: jnp.concatenate([other[twin][::-1], own])
         return Blocks(full(inner, inner), full(outer, outer), full(low, -high), full(high, -low), full(density, density))
+
+    def of_blocks(self, name: str) -> np.ndarray:
+        """A leaf (N,) in the order of `blocks`."""
+        values, alone = np.asarray(getattr(self, name)), self.central()
+        return np.concatenate([values[~alone][::-1], values]) if self.mirrored else values
 
     def central(self) -> np.ndarray:
         """Which blocks (N,) of a mirrored magnet are one with their twin."""
@@ -175,8 +192,14 @@ def solve(setting: Setting, progress=None) -> Solution:
     found = certificate(setting.task, say)
     if found.relaxations:
         return _impossible(setting, found)
-    windings, boxes, cluster = first_blocks(setting, found)
-    solution = _descended(setting, windings, boxes, cluster, say)
+    frame = first_blocks(setting, found)
+    solution = _descended(setting, frame, say)
+    slight = _slight(setting, solution)
+    if solution.status.ok and slight.any() and not slight.all():
+        frame = _without(frame, solution, slight)
+        solution = _descended(setting, frame, say)
+    if solution.status.ok and setting.spec.operating_current:
+        solution = _whole(setting, frame, solution, say)
     return replace(solution, gap=float(solution.design.parts["windings"].conductor_volume() / found.bound - 1))
 
 
@@ -189,8 +212,17 @@ def _impossible(setting: Setting, found: Certificate) -> Solution:
     return Solution(start(setting), Status.INFEASIBLE, np.zeros(0), np.nan, {}, {}, message=Status.INFEASIBLE.advice, relaxations=relaxations)
 
 
-def first_blocks(setting: Setting, found: Certificate):
-    """Windings where the linear programme put conductor, the box (N,4) each may move in, and the cluster (N,) of each."""
+@dataclass(frozen=True)
+class Frame:
+    """Where the search starts, and what keeps its blocks in place: the box (N,4) of each (inner, outer radius, z_low, z_high), its cluster (N,)."""
+
+    windings: Windings
+    boxes: np.ndarray
+    cluster: np.ndarray
+
+
+def first_blocks(setting: Setting, found: Certificate) -> Frame:
+    """Windings where the linear programme put conductor."""
     spec = setting.spec
     cut = rectangles(clusters(found.fill, found.r, found.z), spec.blocks.most)
     edges = cut.edges.copy()
@@ -204,7 +236,7 @@ def first_blocks(setting: Setting, found: Certificate):
         edges.T.ravel(), cut.sign * setting.densities[conductor], 0.0, conductor.astype(float), zero, zero,
         found.fill, found.r, found.z, found.volume, found.bound, found.error, mirrored=spec.symmetric, sense=float(setting.b0[2]),
     )  # fmt: skip
-    return windings, boxes, cut.cluster
+    return Frame(windings, boxes, cut.cluster)
 
 
 def _first_conductor(setting: Setting, edges) -> int:
@@ -229,19 +261,132 @@ def _box(setting: Setting, edges, conductor) -> np.ndarray:
     return box
 
 
-def _descended(setting: Setting, windings: Windings, boxes, cluster, say) -> Solution:
-    """Downhill in volume with the edges free."""
-    n = windings.density.size
+def _descended(setting: Setting, frame: Frame, say) -> Solution:
+    """Downhill in volume with all edges free."""
+    windings, boxes = frame.windings, frame.boxes
     held = windings.central()
     low = np.stack([boxes[:, 0], boxes[:, 0], boxes[:, 2], boxes[:, 2]])
     high = np.stack([boxes[:, 1], boxes[:, 1], np.where(held, boxes[:, 2], boxes[:, 3]), boxes[:, 3]])
     edges = Free(lambda d: d.parts["windings"].edges, low.ravel(), high.ravel(), name="edges")
+    say(f"moving the edges of {windings.density.size} blocks")
+    return _feasible(descent.solve(_problem(setting, frame, windings, [edges], [volume(windings)]), max_iter=STEPS, tolerance=STATIONARY, progress=say))
+
+
+def _feasible(solution: Solution) -> Solution:
+    """A search that ran out of steps with every limit met is an answer: the certificate says how far it is from the best."""
+    met = solution.status is Status.NOT_CONVERGED and solution.history[-1]["violation"] <= descent.FEASIBLE
+    return replace(solution, status=Status.CONVERGED, message="all limits met; the gap to the bound says what is left") if met else solution
+
+
+def _slight(setting: Setting, solution: Solution) -> np.ndarray:
+    """Which blocks (N,) shrank to nothing worth winding."""
+    inner, outer, low, high = np.asarray(solution.design.parts["windings"].sections()).T
+    section = (outer - inner) * (high - low)
+    return (section < SLIGHT * section.sum()) | (np.minimum(outer - inner, high - low) < 1.001 * setting.spec.blocks.thinnest)
+
+
+def _without(frame: Frame, solution: Solution, gone: np.ndarray) -> Frame:
+    windings, keep = _numbers(solution.design.parts["windings"]), ~gone
+    per_block = {name: getattr(windings, name)[keep] for name in ("density", "conductor", "turns", "layers")}
+    windings = replace(windings, edges=np.asarray(windings.sections())[keep].T.ravel(), **per_block)
+    return Frame(windings, frame.boxes[keep], frame.cluster[keep])
+
+
+def _problem(setting: Setting, frame: Frame, windings: Windings, free, minimise, more=()) -> Problem:
+    """The level of the field is always free; field, fringe, shapes and loads are always held."""
     level = Free(lambda d: d.parts["windings"].level, -50.0, 50.0, name="level")
-    volume = Quantity("conductor volume", "1", lambda d: d.parts["windings"].conductor_volume() / windings.bound)
-    limits = [*field_limits(setting, windings), *shape_limits(setting, windings, cluster), *load_limits(setting, windings)]
-    problem = Problem(_design(setting, windings), [edges, level], [Term(volume, "value")], limits)
-    say(f"moving the edges of {n} blocks")
-    return descent.solve(problem, max_iter=STEPS, tolerance=STATIONARY, progress=say)
+    held = windings.central()
+    limits = [*field_limits(setting, windings), *shape_limits(setting, windings, frame.cluster, held), *load_limits(setting, windings)]
+    return Problem(_design(setting, windings), [*free, level], minimise, [*limits, *more])
+
+
+def volume(windings: Windings) -> Term:
+    """Volume of conductor over its bound."""
+    return Term(Quantity("conductor volume", "1", lambda d: d.parts["windings"].conductor_volume() / windings.bound), "value")
+
+
+# --- whole layers, whole turns ------------------------------------------------------------------------
+
+
+def _whole(setting: Setting, frame: Frame, solution: Solution, say) -> Solution:
+    """Round the layers, then the turns of half the blocks left at a time, those nearest to whole numbers first.
+
+    After each rounding the lengths of the others and all places move again; the last time the current does.
+    """
+    used = [setting.spec.conductors[int(c)].wire for c in frame.windings.conductor]
+    height, width = (np.array([getattr(w, name) for w in used]) for name in ("height", "width"))
+    windings = _numbers(solution.design.parts["windings"])
+    inner, outer, low, high = np.asarray(windings.sections()).T
+    layers = np.maximum(1, np.round((outer - inner) / height))
+    windings = replace(_resized(windings, layers * height, high - low), layers=layers)
+    say("whole layers")
+    free = np.ones(layers.size, bool)
+    solution = _moved(setting, frame, windings, say, free)
+    while solution.status.ok and free.any():
+        windings = _numbers(solution.design.parts["windings"])
+        windings, free = _rounded(windings, layers * height, width, free)
+        say(f"whole turns; {free.sum()} of {free.size} lengths still free")
+        solution = _moved(setting, frame, windings, say, free)
+    return solution
+
+
+def _rounded(windings: Windings, thickness, width, free):
+    """Windings with half of the free lengths made whole turns, and which lengths are still free."""
+    _, _, low, high = np.asarray(windings.sections()).T
+    whole = np.where(windings.central(), 2.0, 1.0)  # of which the optimiser sees one half
+    turns = whole * (high - low) / width
+    near = np.where(free, np.abs(turns - np.round(turns)), np.inf)
+    chosen = np.argsort(near)[: (free.sum() + 1) // 2]
+    free = free.copy()
+    free[chosen] = False
+    turns = np.where(free, turns, np.maximum(1, np.round(turns)))
+    return replace(_resized(windings, thickness, turns * width / whole), turns=np.where(free, 0.0, turns)), free
+
+
+def _numbers(windings: Windings) -> Windings:
+    return jax.tree_util.tree_map(np.asarray, windings)
+
+
+def _resized(windings: Windings, thickness, length) -> Windings:
+    """The same windings with other sizes about the middle of each block; what starts at the mirror plane stays there."""
+    inner, outer, low, high = np.asarray(windings.sections()).T
+    middle = np.where(windings.central(), length / 2, (low + high) / 2)
+    radius = (inner + outer) / 2
+    edges = np.stack([radius - thickness / 2, radius + thickness / 2, middle - length / 2, middle + length / 2])
+    return replace(windings, edges=edges.ravel())
+
+
+def _moved(setting: Setting, frame: Frame, windings: Windings, say, stretch) -> Solution:
+    """Thicknesses held; radii, heights and the lengths that `stretch` (N,) marks free: least volume.
+
+    With no length left, the current is free instead and the evenest field is sought.
+    """
+    n, held = windings.density.size, windings.central()
+    directions = (np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))  # inner, outer, low, high edge
+    basis = np.hstack([np.kron(d[:, None], np.eye(n)) for d in directions])
+    across, along = np.ptp(frame.boxes[:, :2], axis=1), np.ptp(frame.boxes[:, 2:], axis=1)
+    reach = np.concatenate([across, np.where(held, 0.0, along), np.where(stretch, along, 0.0)])
+    free = [Free(lambda d: d.parts["windings"].edges, -reach, reach, name="places", basis=basis)]
+    minimise = [volume(windings)]
+    if not stretch.any():
+        column = np.asarray(windings.density)[:, None]
+        free.append(Free(lambda d: d.parts["windings"].density, -0.1, 0.1, name="current", basis=column))
+        minimise = [Term(rms_variation(setting, windings), "sum_squares", scale=10.0)]
+    inside = Limit(Quantity("places", "m", lambda d: d.parts["windings"].edges), *_walls_of(frame), scale=1e-4, label="envelope")
+    problem = _problem(setting, frame, windings, free, minimise, [inside])
+    return _feasible(descent.solve(problem, max_iter=STEPS, tolerance=STATIONARY if stretch.any() else 1e-3, progress=say))
+
+
+def _walls_of(frame: Frame):
+    boxes = frame.boxes
+    return np.concatenate([boxes[:, 0], boxes[:, 0], boxes[:, 2], boxes[:, 2]]), np.concatenate([boxes[:, 1], boxes[:, 1], boxes[:, 3], boxes[:, 3]])
+
+
+def rms_variation(setting: Setting, windings: Windings) -> Quantity:
+    """Deviation on the region's surface from the middle of the range allowed, in units of the variation, over the root of its number."""
+    deviation = _inside(setting, windings)
+    count = setting.task.places.surface.stop - 1
+    return Quantity("even field", "1", lambda d: (deviation(d)[1:] - MARGIN / 2) / np.sqrt(count))
 
 
 # --- limits -----------------------------------------------------------------------------------------
@@ -250,27 +395,36 @@ def _descended(setting: Setting, windings: Windings, boxes, cluster, say) -> Sol
 def field_limits(setting: Setting, windings: Windings) -> list[Limit]:
     """Strength at the centre, variation on the region, level on the ellipse."""
     task, places = setting.task, setting.task.places
-    nodes = nodes_for(np.asarray(windings.sections()), places.r, places.z)
-    part = lambda choice: (jnp.asarray(places.r[choice]), jnp.asarray(places.z[choice]))
-    at = lambda w, choice: section_field(w.sections(), jnp.asarray(w.density), *part(choice), nodes, w.mirrored)
-
-    def inside(design):
-        """Deviation from the strength in units of the variation: the centre, then the surface less the level."""
-        w = design.parts["windings"]
-        deviation = (at(w, slice(0, places.surface.stop))[:, 0] / task.strength - 1) / task.variation
-        return deviation - jnp.concatenate([jnp.zeros(1), jnp.full(deviation.size - 1, 1.0)]) * w.level
-
-    def outside(design):
-        return jnp.linalg.norm(at(design.parts["windings"], places.ellipse), axis=1) / task.level
-
     span = np.concatenate([[0.0], np.full(places.surface.stop - 1, MARGIN)])
-    limits = [Limit(Quantity("field", "1", inside), lower=0.0, upper=span, scale=1e-2, label="field")]
+    limits = [Limit(Quantity("field", "1", _inside(setting, windings)), lower=0.0, upper=span, scale=1e-2, label="field")]
     if places.ellipse.start < places.ellipse.stop:
-        limits.append(Limit(Quantity("fringe", "1", outside), upper=0.999, scale=1e-3, label="fringe"))
+        at = _field_at(setting, windings, places.ellipse)
+        outside = Quantity("fringe", "1", lambda d: jnp.linalg.norm(at(d), axis=1) / task.level)
+        limits.append(Limit(outside, upper=0.999, scale=1e-3, label="fringe"))
     return limits
 
 
-def shape_limits(setting: Setting, windings: Windings, cluster) -> list[Limit]:
+def _inside(setting: Setting, windings: Windings):
+    """design -> deviation from the strength in units of the variation: at the centre, then on the surface less the level."""
+    task, stop = setting.task, setting.task.places.surface.stop
+    at, on_surface = _field_at(setting, windings, slice(0, stop)), np.arange(stop) > 0
+    return lambda d: (at(d)[:, 0] / task.strength - 1) / task.variation - on_surface * d.parts["windings"].level
+
+
+def _field_at(setting: Setting, windings: Windings, choice: slice):
+    """design -> (B_z, B_r) (P,2) T at the places chosen."""
+    places = setting.task.places
+    r, z = jnp.asarray(places.r[choice]), jnp.asarray(places.z[choice])
+    nodes = nodes_for(np.asarray(windings.sections()), places.r, places.z)
+
+    def at(design):
+        w = design.parts["windings"]
+        return distant_field(w.sections(), jnp.asarray(w.density), r, z, nodes, w.mirrored)
+
+    return at
+
+
+def shape_limits(setting: Setting, windings: Windings, cluster, held) -> list[Limit]:
     """No block thinner than allowed; no two that overlap, axial neighbours of different coils a gap apart."""
     rules, sections = setting.spec.blocks, np.asarray(windings.sections())
     pairs = np.array([_order(sections[i], sections[j], i, j, cluster, rules.gap) for i in range(len(sections)) for j in range(i)])
@@ -281,7 +435,7 @@ def shape_limits(setting: Setting, windings: Windings, cluster) -> list[Limit]:
         first, first_edge, second, second_edge = pairs[:, :4].astype(int).T
         apart = Quantity("gaps", "m", lambda d: sides(d)[first, first_edge] - sides(d)[second, second_edge])
         limits.append(Limit(apart, lower=pairs[:, 4], scale=1e-4, label="blocks.gap"))
-    away = np.flatnonzero(~windings.central()) if windings.mirrored else np.zeros(0, int)
+    away = np.flatnonzero(~held) if windings.mirrored else np.zeros(0, int)
     if len(away) and rules.gap:
         limits.append(Limit(Quantity("gap to the twin", "m", lambda d: sides(d)[away, 2]), lower=rules.gap / 2, scale=1e-4, label="blocks.gap (twin)"))
     return limits
@@ -297,47 +451,43 @@ def _order(a, b, i: int, j: int, cluster, gap: float):
 
 
 def load_limits(setting: Setting, windings: Windings) -> list[Limit]:
-    """Hoop stress and peak field on points of every block's surface; the margin is a peak field, see `allowed_field`."""
-    limits = setting.spec.limits
-    most = allowed_field(setting)[np.asarray(windings.conductor, int)]
-    found = []
-    if np.isfinite(most).any():
-        size = Quantity("field on the blocks", "T", lambda d: jnp.linalg.norm(_surface_field(d)[1], axis=-1))
-        found.append(Limit(size, upper=np.minimum(most, 1e3)[:, None], scale=1e-3 * setting.task.strength, label="limits.peak_field"))
-    if limits.hoop_stress:
-        scale = limits.hoop_stress
+    """Peak field and hoop stress on points of every block's surface, as shares of what is allowed; one look at the field for both."""
+    most, stress = allowed_field(setting)[np.asarray(windings.conductor, int)], setting.spec.limits.hoop_stress
+    if not np.isfinite(most).any() and not stress:
+        return []
 
-        def stress(design):
-            r, field = _surface_field(design)
-            return design.parts["windings"].density[:, None] * field[..., 0] * r / scale
+    def shares(design):
+        r, field = _surface_field(design)
+        parts = [jnp.linalg.norm(field, axis=-1) / np.minimum(most, 1e3)[:, None]]
+        if stress:
+            parts.append(design.parts["windings"].density[:, None] * field[..., 0] * r / stress)
+        return jnp.stack(parts)
 
-        found.append(Limit(Quantity("hoop stress", "1", stress), upper=1.0, scale=1e-3, label="limits.hoop_stress"))
-    return found
+    return [Limit(Quantity("loads", "1", shares), upper=1.0, scale=1e-3, label="limits (hoop_stress, peak_field, load_line_margin)")]
 
 
 def _surface_field(design: Design):
     """Radius (N,Q) and (B_z, B_r) (N,Q,2) T on points of the surface of each block."""
     windings = design.parts["windings"]
-    r, z = surface_points(windings.sections())
-    points = jnp.stack([r.ravel(), jnp.zeros(r.size), z.ravel()], axis=1)
-    field = windings.blocks().field(points)
-    return r, windings.sense * jnp.stack([field[:, 2], field[:, 0]], axis=-1).reshape(*r.shape, 2)
-
-
-def surface_points(sections, count: int = LOAD_POINTS):
-    """Radii and heights (N,Q) m on the four sides of each section, corners included."""
-    t = np.linspace(0, 1, count)
-    across = np.concatenate([0 * t, 0 * t + 1, t[1:-1], t[1:-1]])
-    along = np.concatenate([t, t, 0 * t[1:-1], 0 * t[1:-1] + 1])
-    inner, outer, low, high = (v[:, None] for v in jnp.asarray(sections).T)
-    return inner + (outer - inner) * across, low + (high - low) * along
+    r, z = (v[: windings.density.shape[0]] for v in perimeter(windings.halves(), LOAD_POINTS))
+    return r, windings.sense * section_field(windings.halves(), r, z)[..., ::-1]
 
 
 def allowed_field(setting: Setting) -> np.ndarray:
     """Largest |B| (T) on a winding of each conductor: limits.peak_field, and the load-line margin."""
     limits, spec = setting.spec.limits, setting.spec
     found = np.full(len(spec.conductors), limits.peak_field or np.inf)
+    if limits.load_line_margin:
+        for index, wire in enumerate(wires(spec)):
+            density = setting.densities[index] / wire.superconductor
+            found[index] = min(found[index], allowed(wire.surface, density, spec.temperature, limits.load_line_margin))
     return found
+
+
+def wires(spec) -> tuple[Wire, ...]:
+    """The wire of each conductor with its critical surface; empty where the spec knows none."""
+    plain = [c.wire for c in spec.conductors if c.wire]
+    return tuple(Wire(surface_named(w.material), w.width, w.height, w.metal_fraction, w.copper_ratio, w.rrr) for w in plain)
 
 
 # --- the later hops ---------------------------------------------------------------------------------

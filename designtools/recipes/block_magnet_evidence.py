@@ -1,5 +1,246 @@
-"""What a superconducting magnet is worth."""
+"""What a superconducting magnet is worth: field, certificate, loads, margins, protection, tolerances, fringe."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from designtools.materials.superconductors import surface_named
+from designtools.quantities import coaxial
+from designtools.quantities.quench import dump_time_constant, hot_spots
+from designtools.quantities.scatter import Scatter, Tolerances, scatter
+from designtools.quantities.stress import bonded_stress, free_turn_stress
+from designtools.quantities.superconductor import Wire, block_margins
+from designtools.quantities.winding_pack import conductor_length, inductance_matrix, layers, masses, turns, turns_per_layer
+from designtools.recipes import magnet_evidence as shared
+from designtools.recipes.product import Evidence
+from designtools.recipes.siting_evidence import siting_pieces
+from designtools.result import Ball, Figure, Histogram, PlaneMap, Table
+from designtools.sources.blocks import Blocks
+from designtools.units import format
+
+FACES = 161  # places along each side of the picture of the windings
 
 
-def evidence(setting, solution, product, progress):
-    raise NotImplementedError
+def evidence(setting, solution, product, progress) -> Evidence:
+    """Figures of the blocks on points that the optimiser never saw, and what a reader wants to see."""
+    spec, source, region = setting.spec, product.source, shared.audit_region(setting.spec)
+    site = siting_pieces(source, spec.siting, spec.frame.bore_axis, progress)
+    found = solution.design.parts["windings"]
+    wires = _wires(spec, found)
+    spread = _scatter(setting, source)
+    figures = (
+        shared.field_figures(setting, source, region) | _certificate_figures(solution, found) | _load_figures(source)
+        | _wire_figures(spec, source, wires) | _scatter_figures(spread, spec) | site.figures
+    )  # fmt: skip
+    audit = shared.compared(setting, product, region, _seen(setting)) | _certificate(solution, found) | site.audit
+    plots = _plots(setting, solution, source, found, wires, spread, site.plots)
+    return Evidence(figures, audit, plots, shared.maps(setting, source), (*_implied(spec), *site.implied))
+
+
+def _seen(setting) -> np.ndarray:
+    """The places (P,3) m on the region's surface that the optimiser looked at, both halves of a symmetric magnet."""
+    places = setting.task.places
+    r, z = places.r[places.surface], places.z[places.surface]
+    points = np.stack([r, 0 * r, z], axis=1)
+    return np.concatenate([points, points * [1, 1, -1]]) if setting.spec.symmetric else points
+
+
+def _wires(spec, found) -> tuple[Wire, ...]:
+    """The wire of each block as it is wound, or nothing where the spec knows none."""
+    kinds = [c.wire for c in spec.conductors]
+    if None in kinds:
+        return ()
+    ready = [Wire(surface_named(w.material), w.width, w.height, w.metal_fraction, w.copper_ratio, w.rrr) for w in kinds]
+    return tuple(ready[i] for i in found.of_blocks("conductor").astype(int))
+
+
+# --- figures ----------------------------------------------------------------------------------------
+
+
+def _certificate_figures(solution, found) -> dict[str, Figure]:
+    words = "volume of the windings over the dual bound of the linear programme, less one: no coaxial blocks of these densities can be below it"
+    return {
+        "optimality_gap": Figure(float(solution.gap), "1", words, float(found.bound_error / found.bound)),
+        "conductor_volume_bound": Figure(float(found.bound), "m^3", "Lagrange dual of the linear programme, in the continuum of rings", float(found.bound_error)),
+    }
+
+
+def _load_figures(source: Blocks) -> dict[str, Figure]:
+    energy, coarse = float(coaxial.stored_energy(source)), float(coaxial.stored_energy(source, 8))
+    free, bonded = (float(np.max(np.abs(np.asarray(f(source).hoop)))) for f in (free_turn_stress, bonded_stress))
+    return {
+        "conductor_volume": Figure(float(np.sum(source.volume())), "m^3", "sum of the sections"),
+        "stored_energy": Figure(energy, "J", "half the integral of J·A over the sections", abs(energy - coarse)),
+        "peak_field": Figure(float(np.max(coaxial.peak_field(source))), "T", "largest |B| in the sections, edges included"),
+        "hoop_stress_max": Figure(free, "Pa", "J B r, every turn carrying its own load"),
+        "hoop_stress_bonded": Figure(bonded, "Pa", "turns bonded into isotropic rings: radial equilibrium of each block"),
+        "net_force": Figure(float(np.abs(coaxial.axial_force(source)).max()), "N", "largest axial force on one block in the field of all"),
+        "axial_stress_max": Figure(float(np.abs(np.asarray(coaxial.axial_compression(source))).max()), "Pa", "axial force within a block over its section, each by itself"),
+        "ampere_length": Figure(_ampere_length(source), "A·m", "ampere-turns times mean circumference"),
+    }
+
+
+def _ampere_length(source: Blocks) -> float:
+    return float(np.abs(source.ampere_turns()) @ (np.pi * (np.asarray(source.inner_radius) + np.asarray(source.outer_radius))))
+
+
+def _wire_figures(spec, source: Blocks, wires) -> dict[str, Figure]:
+    """Margin, hot spot, wire and mass; nothing of the kind is known without a wire."""
+    if not wires:
+        return {}
+    current = float(np.abs(source.current_density[0]) * wires[0].area)
+    margins = block_margins(source, wires, spec.temperature)
+    inductance = float(np.sum(inductance_matrix(source, wires)))
+    outside = next((m.outside for m in margins if m.outside), "")
+    hot, decay = _hot(spec, source, wires, current)
+    mass = {name: float(np.sum(value)) for name, value in masses(source, wires).items()}
+    worst = min(m.margin for m in margins)
+    return {
+        "operating_current": Figure(current, "A", "of the wire, the same in all blocks"),
+        "critical_current_margin": Figure(worst, "1", f"OUTSIDE MODEL: {outside}" if outside else "1 - I/Ic on the load line at the worst point of all blocks"),
+        "temperature_margin": Figure(min(m.temperature_margin for m in margins), "K", "to current sharing at the operating field"),
+        "inductance": Figure(inductance, "H", "sum of the inductance matrix of the blocks in series"),
+        "conductor_length": Figure(float(np.sum(conductor_length(source, wires))), "m", "volume over the insulated section of the wire"),
+        "magnet_mass": Figure(sum(mass.values()), "kg", "superconductor, copper and insulation; without formers and cryostat"),
+        "hot_spot_temperature": Figure(float(hot.max()), "K", f"adiabatic: full current for {format(spec.protection.detection_time, 's')}, then decay with {format(decay, 's')} L/R into the dump"),
+        "dump_time_constant": Figure(decay, "s", "L I / V of the dump resistor"),
+    }  # fmt: skip
+
+
+def _hot(spec, source: Blocks, wires, current: float):
+    """Hot spot (N,) K of each block, and the time constant of the dump (s)."""
+    energy = float(coaxial.stored_energy(source))
+    decay = float(dump_time_constant(energy, current, spec.protection.dump_voltage))
+    return hot_spots(source, wires, coaxial.peak_field(source), spec.protection.detection_time, decay / 2, spec.temperature), decay
+
+
+def _scatter(setting, source: Blocks) -> Scatter | None:
+    """Homogeneity of magnets wound with errors; known for a ball about the origin."""
+    spec = setting.spec
+    if spec.tolerances is None or spec.region.shape != "ball" or any(spec.region.centre):
+        return None
+    t = spec.tolerances
+    errors = Tolerances(axial=t.axial, radius=t.radius, ampere_turns=t.ampere_turns, lateral=t.lateral, tilt=t.tilt)
+    return scatter(source, errors, spec.region.radius, samples=t.samples, seed=t.seed)
+
+
+def _scatter_figures(spread: Scatter | None, spec) -> dict[str, Figure]:
+    if spread is None:
+        return {}
+    words = f"of {spread.peak_to_peak.size} magnets wound with the errors of `tolerances`, before shimming"
+    return {
+        "homogeneity_pp_median_wound": Figure(spread.quantile(0.5), "1", f"median peak to peak {words}"),
+        "homogeneity_pp_95_wound": Figure(spread.quantile(0.95), "1", f"peak to peak that 95 % keep {words}"),
+    }
+
+
+def _implied(spec) -> tuple[dict, ...]:
+    """What the spec asks of the magnet besides its requirements."""
+    rows = [("central_field", ">=", 0.9999 * spec.field.strength), ("homogeneity_pp", "<=", spec.field.homogeneity)]
+    if spec.limits.hoop_stress:
+        rows.append(("hoop_stress_max", "<=", 1.005 * spec.limits.hoop_stress))
+    if spec.limits.load_line_margin:
+        rows.append(("critical_current_margin", ">=", 0.995 * spec.limits.load_line_margin))
+    if spec.limits.peak_field:
+        rows.append(("peak_field", "<=", 1.005 * spec.limits.peak_field))
+    return tuple({"quantity": q, "op": op, "limit": limit} for q, op, limit in rows)
+
+
+def _certificate(solution, found) -> dict:
+    return {
+        "certificate": {
+            "volume of the windings (m3)": float(found.conductor_volume()),
+            "linear programme (m3)": float(found.volume),
+            "lower bound (m3)": float(found.bound),
+            "change of the bound on a grid twice as fine (m3)": float(found.bound_error),
+            "windings over bound": float(1 + solution.gap),
+        }
+    }
+
+
+# --- what the reader sees ---------------------------------------------------------------------------
+
+
+def _plots(setting, solution, source: Blocks, found, wires, spread, siting) -> dict:
+    spec, radius = setting.spec, max(setting.spec.region.half_widths)
+    plots = {
+        "region": Ball("region", tuple(spec.region.half_widths), tuple(spec.region.centre)),
+        "windings": _cross_section(source, found),
+        "programme": _programme(found),
+        "homogeneity": shared.homogeneity_map(setting, source, radius),
+        "axis": shared.on_axis(setting, source, {"field.strength": spec.field.strength}),
+    }
+    tables = {"sections": shared.section_table(source), "loads": _load_table(source)}
+    if wires:
+        tables |= {"wire": _wire_table(source, wires), "margins": _margin_table(spec, source, wires)}
+    tables["harmonics"] = shared.harmonic_table(source, spec.region)
+    if spread is not None:
+        tables |= {"scatter": _histogram(spread), "tolerances": _tolerance_table(spread)}
+    return plots | siting | {"descent": shared.descent(solution)} | tables
+
+
+def _cross_section(source: Blocks, found) -> PlaneMap:
+    """|B| over one half of the windings, with their outlines."""
+    r = np.linspace(0.9 * float(np.min(source.inner_radius)), 1.05 * float(np.max(source.outer_radius)), FACES)
+    reach = 1.05 * max(float(np.max(source.z_high)), -float(np.min(source.z_low)))
+    z = np.linspace(-reach, reach, FACES)
+    size = np.linalg.norm(shared.plane(source, r, z), axis=2)
+    return PlaneMap(
+        "Windings", r, z, size, "T", label="|B|", x_label="distance from the axis", y_label="along the bore", outlines=_outlines(source),
+        caption="Half of the section through the axis: |B| with the outlines of the windings. Signs of the currents: table of loads.",
+    )  # fmt: skip
+
+
+def _outlines(source: Blocks) -> tuple[np.ndarray, ...]:
+    rings = zip(*(np.asarray(v) for v in (source.inner_radius, source.outer_radius, source.z_low, source.z_high)))
+    return tuple(np.array([[a, low], [b, low], [b, high], [a, high], [a, low]]) for a, b, low, high in rings)
+
+
+def _programme(found) -> PlaneMap:
+    """Where the linear programme puts conductor."""
+    middle = lambda e: (np.asarray(e)[1:] + np.asarray(e)[:-1]) / 2
+    inner, outer, low, high = np.asarray(found.sections()).T
+    outlines = tuple(np.array([[a, c], [b, c], [b, d], [a, d], [a, c]]) for a, b, c, d in zip(inner, outer, low, high))
+    return PlaneMap(
+        "Where conductor pays", middle(found.r), middle(found.z), np.asarray(found.fill), "1", label="current density over its largest",
+        x_label="distance from the axis", y_label="along the bore", outlines=outlines, diverging=True, span=(-1.0, 1.0),
+        caption=f"The linear programme's answer, {format(float(found.volume), 'm^3')}, certified to be at least {format(float(found.bound), 'm^3')}; the blocks drawn over it.",
+    )  # fmt: skip
+
+
+def _load_table(source: Blocks) -> Table:
+    free, bonded = (np.max(np.abs(np.asarray(f(source).hoop)), axis=(1, 2)) for f in (free_turn_stress, bonded_stress))
+    radial = np.max(np.asarray(bonded_stress(source).radial), axis=(1, 2))
+    values = [source.ampere_turns(), source.current_density, coaxial.peak_field(source), coaxial.axial_force(source), free, bonded, radial]
+    columns = ("block", "ampere-turns", "current density", "peak field", "axial force", "hoop stress, free turns", "hoop stress, bonded", "radial stress")
+    words = "Forces are positive along +z. A positive radial stress pulls the layers of a bonded winding apart."
+    return Table("Loads of the blocks", columns, shared.rows(values, ("A", "A/m^2", "T", "N", "Pa", "Pa", "Pa")), words)
+
+
+def _wire_table(source: Blocks, wires) -> Table:
+    values = [layers(source, wires), turns_per_layer(source, wires), turns(source, wires), conductor_length(source, wires)]
+    return Table("Turns", ("block", "layers", "turns per layer", "turns", "wire"), shared.rows(values, ("1", "1", "1", "m")), "Whole numbers: what the winder counts.")
+
+
+def _margin_table(spec, source: Blocks, wires) -> Table:
+    margins = block_margins(source, wires, spec.temperature)
+    current = float(np.abs(source.current_density[0]) * wires[0].area)
+    hot, _ = _hot(spec, source, wires, current)
+    rows = tuple(
+        (i + 1, format(m.peak_field, "T", 4), f"{100 * m.fraction:.1f} %", f"{100 * m.margin:.1f} %", format(m.temperature_margin, "K", 3), format(float(h), "K", 4), m.outside or "in the range of the fit")
+        for i, (m, h) in enumerate(zip(margins, hot))
+    )  # fmt: skip
+    columns = ("block", "peak field", "load line", "margin", "temperature margin", "hot spot", "critical surface")
+    return Table("Margins of the blocks", columns, rows, f"Critical surface: {wires[0].surface.source}; at {format(spec.temperature, 'K')}.")
+
+
+def _histogram(spread: Scatter) -> Histogram:
+    edges = np.linspace(0, 1.05 * spread.peak_to_peak.max() * 1e6, 41)
+    counts = {"as wound": np.histogram(spread.peak_to_peak * 1e6, edges)[0], "by the Jacobian": np.histogram(spread.linear * 1e6, edges)[0]}
+    return Histogram("Homogeneity of magnets wound with errors", edges, counts, "ppm", caption="Peak to peak over the region before shimming, one count per magnet.")
+
+
+def _tolerance_table(spread: Scatter) -> Table:
+    rows = tuple((name, f"{100 * share.sum():.1f} %", f"{1e6 * spread.halved[name]:.4g} ppm") for name, share in spread.shares.items() if share.sum() > 0)
+    words = f"Share of the mean square deviation, and the median peak to peak with that tolerance halved; nominal {1e6 * spread.nominal:.3g} ppm. Tighten {spread.dominant} first."
+    return Table("Which tolerance to tighten", ("tolerance", "share", "median if halved"), rows, words)

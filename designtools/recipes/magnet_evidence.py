@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from designtools import regions
-from designtools.fringe import fringe_extent
 from designtools.harmonics import harmonics
 from designtools.interop import to_magpylib
 from designtools.quantities import coaxial
 from designtools.recipes.product import Evidence
+from designtools.recipes.siting_evidence import siting_pieces
 from designtools.result import Ball, FieldMap, Figure, Lines, PlaneMap, Table
 from designtools.sources.blocks import Blocks
 from designtools.spec.gradient import MATERIALS
@@ -17,7 +17,6 @@ from designtools.units import format
 
 COPPER_DENSITY = MATERIALS["copper"].density  # kg/m3
 COPPER = MATERIALS["copper"].resistivity  # ohm·m at 20 degC
-LINES = {"0p5mT": 5e-4, "0p9mT": 9e-4}  # T; IEC 60601-2-33 requires both
 DEGREE = 24  # of the harmonics that stand for what a 24-plane plot resolves
 JUDGED = 400  # audit points shown to magpylib
 
@@ -25,9 +24,10 @@ JUDGED = 400  # audit points shown to magpylib
 def evidence(setting, solution, product, progress) -> Evidence:
     """Figures of the built sections on points that the optimiser never saw, and what a reader wants to see."""
     region = audit_region(setting.spec)
-    fringe = _fringe(setting.spec, product.source)
-    figures = _field_figures(setting, product.source, region) | _coil_figures(product.source) | _fringe_figures(fringe)
-    return Evidence(figures, _audit(setting, solution, product, region), _plots(setting, solution, product.source, fringe), _maps(setting, product.source))
+    site = siting_pieces(product.source, setting.spec.siting, setting.spec.frame.bore_axis, progress)
+    figures = field_figures(setting, product.source, region) | _coil_figures(product.source) | site.figures
+    audit = _audit(setting, solution, product, region) | site.audit
+    return Evidence(figures, audit, _plots(setting, solution, product.source, site.plots), maps(setting, product.source), site.implied)
 
 
 # --- the field ----------------------------------------------------------------------------------
@@ -35,11 +35,13 @@ def evidence(setting, solution, product, progress) -> Evidence:
 
 def audit_region(spec) -> regions.Region:
     """Scattered points in and on the region."""
-    return _stretched(regions.scattered_ball(1.0, count=spec.audit.points, seed=spec.audit.seed), spec)
+    return in_region(regions.scattered_ball(1.0, count=spec.audit.points, seed=spec.audit.seed), spec)
 
 
-def _stretched(unit_ball: regions.Region, spec) -> regions.Region:
-    return regions.Region(unit_ball.points * np.asarray(spec.region.half_widths), unit_ball.weights, unit_ball.name)
+def in_region(unit_ball: regions.Region, spec) -> regions.Region:
+    """A rule for the unit ball, stretched and moved to the region."""
+    points = np.asarray(spec.region.centre) + unit_ball.points * np.asarray(spec.region.half_widths)
+    return regions.Region(points, unit_ball.weights, unit_ball.name)
 
 
 def along_b0(source, points, b0) -> np.ndarray:
@@ -58,10 +60,11 @@ def rms(values, weights) -> float:
     return float(np.sqrt(weights @ (values - mean) ** 2) / mean)
 
 
-def _field_figures(setting, source: Blocks, region) -> dict[str, Figure]:
+def field_figures(setting, source: Blocks, region) -> dict[str, Figure]:
+    """Central field and variation, as everyone quotes them."""
     spec, b0 = setting.spec, setting.b0
-    volume = coaxial.folded(_stretched(regions.ball(1.0, order=32), spec))
-    centre = float(along_b0(source, np.zeros((1, 3)), b0)[0])
+    volume = coaxial.folded(in_region(regions.ball(1.0, order=32), spec))
+    centre = float(along_b0(source, np.array([spec.region.centre]), b0)[0])
     at_audit = along_b0(source, region.points, b0)
     figures = {
         "central_field": Figure(centre, "T", "B·b0 of the finite sections at the centre"),
@@ -74,15 +77,16 @@ def _field_figures(setting, source: Blocks, region) -> dict[str, Figure]:
     }
     if spec.region.shape == "ball":
         words = f"volume rms from the harmonics up to degree {DEGREE}, which a {DEGREE}-plane plot of the surface resolves"
-        figures["homogeneity_vrms"] = Figure(_volume_rms(_zonal(source, spec.region.radius)), "1", words)
+        figures["homogeneity_vrms"] = Figure(volume_rms(zonal(source, spec.region)), "1", words)
     return figures
 
 
-def _zonal(source: Blocks, radius: float) -> np.ndarray:
-    return np.asarray(harmonics(source, radius, DEGREE).zonal)
+def zonal(source: Blocks, region) -> np.ndarray:
+    """Coefficients a_n0 (DEGREE+1,) T of B_z at the radius of the region, about its centre."""
+    return np.asarray(harmonics(source, max(region.half_widths), DEGREE, centre=region.centre).zonal)
 
 
-def _volume_rms(zonal: np.ndarray) -> float:
+def volume_rms(zonal: np.ndarray) -> float:
     """The mean of (r^n P_n)^2 over the unit ball is 3 / ((2n+1)(2n+3))."""
     n = np.arange(1, len(zonal))
     return float(np.sqrt(np.sum(3 * zonal[1:] ** 2 / ((2 * n + 1) * (2 * n + 3)))) / abs(zonal[0]))
@@ -109,30 +113,18 @@ def _coil_figures(source: Blocks) -> dict[str, Figure]:
     }
 
 
-# --- the fringe ---------------------------------------------------------------------------------
-
-
-def _fringe(spec, source) -> dict:
-    return {name: fringe_extent(source, level) for name, level in LINES.items()} if spec.siting.enabled else {}
-
-
-def _fringe_figures(fringe) -> dict[str, Figure]:
-    figures = {}
-    for name, found in fringe.items():
-        words = f"outermost |B| = {format(found.level, 'T')}, from the centre"
-        figures[f"fringe_axial_{name}"] = Figure(found.axial, "m", f"{words}, along the axis")
-        figures[f"fringe_radial_{name}"] = Figure(found.radial, "m", f"{words}, across the axis")
-    return figures
-
-
 # --- the audit ----------------------------------------------------------------------------------
 
 
 def _audit(setting, solution, product, region) -> dict:
     """The same figures by every road: what the optimiser saw, the sections, thin loops, magpylib's own field."""
-    b0, points = setting.b0, np.concatenate([np.zeros((1, 3)), region.points])
-    seen = along_b0(product.source, setting.target.points, b0)
-    roads = {"optimiser's points": (seen, along_b0(product.source, points[:1], b0)[0])}
+    return compared(setting, product, region, np.asarray(setting.target.points))
+
+
+def compared(setting, product, region, seen) -> dict:
+    """Field at the centre and variation: on the points (P,3) that the optimiser saw, by every stage, by magpylib."""
+    b0, points = setting.b0, np.concatenate([[setting.spec.region.centre], region.points])
+    roads = {"optimiser's points": (along_b0(product.source, seen, b0), along_b0(product.source, points[:1], b0)[0])}
     for name, source in product.stages.items():
         values = along_b0(source, points, b0)
         roads[f"audit points, {name}"] = (values[1:], values[0])
@@ -152,66 +144,49 @@ def _audit(setting, solution, product, region) -> dict:
 # --- what the reader sees -----------------------------------------------------------------------
 
 
-def _plots(setting, solution, source: Blocks, fringe) -> dict:
+def _plots(setting, solution, source: Blocks, siting) -> dict:
     radius = max(setting.spec.region.half_widths)
     plots = {
         "region": Ball("region", tuple(setting.spec.region.half_widths)),
-        "homogeneity": _homogeneity_map(setting, source, radius),
-        "axis": _on_axis(setting, source, radius),
+        "homogeneity": homogeneity_map(setting, source, radius),
+        "axis": on_axis(setting, source, {"field.floor": setting.spec.field.floor}),
     }
-    if fringe:
-        plots["fringe"] = _fringe_map(source, fringe)
-    tables = {"sections": _section_table(source), "loads": _load_table(source), "harmonics": _harmonic_table(source, radius)}
-    return plots | {"descent": _descent(solution)} | tables
+    tables = {"sections": section_table(source), "loads": _load_table(source), "harmonics": harmonic_table(source, setting.spec.region)}
+    return plots | siting | {"descent": descent(solution)} | tables
 
 
-def _plane(source, x, z) -> np.ndarray:
+def plane(source, x, z) -> np.ndarray:
     """B (nx,nz,3) T in the plane y = 0."""
     points = np.stack(np.meshgrid(x, [0.0], z, indexing="ij"), axis=-1).reshape(-1, 3)
     return coaxial.field_on_circles(source, points).reshape(len(x), len(z), 3)
 
 
-def _homogeneity_map(setting, source, radius: float) -> PlaneMap:
-    grid = np.linspace(-1.25 * radius, 1.25 * radius, 121)
-    field = _plane(source, grid, grid) @ setting.b0
+def homogeneity_map(setting, source, radius: float) -> PlaneMap:
+    """Variation in ppm about the region."""
+    span = np.linspace(-1.25 * radius, 1.25 * radius, 121)
+    centre = np.asarray(setting.spec.region.centre)
+    field = plane(source, span, centre[2] + span) @ setting.b0
     ppm = (field / field[60, 60] - 1) * 1e6
-    on_region = np.hypot(*np.meshgrid(grid, grid, indexing="ij")) <= radius
+    on_region = np.hypot(*np.meshgrid(span, span, indexing="ij")) <= radius
     reach = float(np.abs(ppm[on_region]).max())
     steps = tuple(s * 10 ** np.floor(np.log10(reach)) for s in (-1.0, -0.1, 0.1, 1.0))
     return PlaneMap(
-        "Field variation in the plane through the axis", grid, grid, ppm, "ppm", label="(B - B centre) / B centre",
+        "Field variation in the plane through the axis", span, span, ppm, "ppm", label="(B - B centre) / B centre",
         x_label="across the bore", y_label="along the bore", levels=steps, circle=(0.0, 0.0, radius), diverging=True,
-        span=(-4 * reach, 4 * reach), origin=np.zeros(3), x_direction=np.array([1.0, 0, 0]), y_direction=np.array([0, 0, 1.0]),
+        span=(-4 * reach, 4 * reach), origin=centre, x_direction=np.array([1.0, 0, 0]), y_direction=np.array([0, 0, 1.0]),
         caption="The dashed circle is the region; colours saturate at four times the largest variation inside it.",
     )  # fmt: skip
 
 
-def _fringe_map(source: Blocks, fringe) -> PlaneMap:
-    half = 1.15 * max(max(f.axial, f.radial) for f in fringe.values())
-    grid = np.linspace(-half, half, 161)
-    size = np.linalg.norm(_plane(source, grid, grid), axis=2)
-    high = float(coaxial.peak_field(source).max())
-    return PlaneMap(
-        "Fringe field", grid, grid, size, "T", label="|B|", x_label="across the bore", y_label="along the bore",
-        levels=tuple(f.level for f in fringe.values()), outlines=_sections(source), log=True, span=(1e-4, high),
-        caption="|B| by decades, with the lines of 0.5 mT and 0.9 mT and the sections of the coils.",
-    )  # fmt: skip
-
-
-def _sections(source: Blocks) -> tuple[np.ndarray, ...]:
-    rings = zip(*(np.asarray(v) for v in (source.inner_radius, source.outer_radius, source.z_low, source.z_high)))
-    corners = [np.array([[a, low], [b, low], [b, high], [a, high], [a, low]]) for a, b, low, high in rings]
-    return tuple(c * [side, 1] for c in corners for side in (1, -1))
-
-
-def _on_axis(setting, source: Blocks, radius: float) -> Lines:
+def on_axis(setting, source: Blocks, mark: dict[str, float]) -> Lines:
+    """B·b0 on the axis, with a level marked (T)."""
     reach = 1.6 * float(np.abs(np.concatenate([source.z_low, source.z_high])).max())
     z = np.linspace(-reach, reach, 401)
     field = along_b0(source, np.stack([0 * z, 0 * z, z], axis=1), setting.b0)
-    return Lines("Field on the axis", z, {"B on the axis": field}, "T", x_label="along the bore", y_label="B·b0", marks={"field.floor": setting.spec.field.floor})
+    return Lines("Field on the axis", z, {"B on the axis": field}, "T", x_label="along the bore", y_label="B·b0", marks=mark)
 
 
-def _descent(solution) -> Lines:
+def descent(solution) -> Lines:
     """How the search went."""
     objective = np.array([step["objective"] for step in solution.history])
     return Lines(
@@ -220,42 +195,46 @@ def _descent(solution) -> Lines:
     )  # fmt: skip
 
 
-def _section_table(source: Blocks) -> Table:
+def section_table(source: Blocks) -> Table:
+    """Edges of every section."""
     values = [source.inner_radius, source.outer_radius, source.z_low, source.z_high]
     columns = ("coil", "inner radius", "outer radius", "from", "to")
-    return Table("Sections of the coils", columns, _rows(values, ("m",) * 4), "Along the bore from the centre.")
+    return Table("Sections of the coils", columns, rows(values, ("m",) * 4), "Along the bore from the centre.")
 
 
 def _load_table(source: Blocks) -> Table:
     values = [source.ampere_turns(), source.current_density, coaxial.power(source, COPPER), coaxial.axial_force(source), coaxial.peak_field(source)]
     columns = ("coil", "ampere-turns", "current density", "power", "axial force", "peak field")
-    return Table("Loads of the coils", columns, _rows(values, ("A", "A/m^2", "W", "N", "T")), "Forces are positive along +z; power for copper filling the section.")
+    return Table("Loads of the coils", columns, rows(values, ("A", "A/m^2", "W", "N", "T")), "Forces are positive along +z; power for copper filling the section.")
 
 
-def _rows(values, units) -> tuple:
+def rows(values, units) -> tuple:
+    """Table rows from columns of values and their units, numbered from 1."""
     columns = [[format(float(v), unit, 5) for v in np.asarray(column)] for column, unit in zip(values, units)]
     return tuple((i + 1, *row) for i, row in enumerate(zip(*columns)))
 
 
-def _harmonic_table(source: Blocks, radius: float) -> Table:
-    zonal = _zonal(source, radius)
-    rows = [(n, f"{1e6 * zonal[n] / zonal[0]:+.4g}") for n in range(1, 17) if abs(zonal[n] / zonal[0]) > 1e-12]
+def harmonic_table(source: Blocks, region) -> Table:
+    """Zonal coefficients to degree 20."""
+    a = zonal(source, region)
+    found = [(n, f"{1e6 * a[n] / a[0]:+.4g}") for n in range(1, 21) if abs(a[n] / a[0]) > 1e-12]
     return Table(
-        "Zonal harmonics", ("degree", "ppm of the central field"), tuple(rows),
-        f"Coefficients of (r/R)^n P_n(cos theta) at R = {format(radius, 'm')}; degrees below 1e-6 ppm are left out.",
+        "Zonal harmonics", ("degree", "ppm of the central field"), tuple(found),
+        f"Coefficients of (r/R)^n P_n(cos theta) at R = {format(max(region.half_widths), 'm')}; degrees below 1e-6 ppm are left out.",
     )  # fmt: skip
 
 
-def _maps(setting, source: Blocks) -> tuple[FieldMap, ...]:
+def maps(setting, source: Blocks) -> tuple[FieldMap, ...]:
     """B on a grid around the magnet, and B·b0 relative to the centre on a fine grid over the region."""
     outer = 1.5 * float(max(np.max(source.outer_radius), np.abs(source.z_low).max(), np.abs(source.z_high).max()))
     wide = np.linspace(-outer, outer, 41)
-    near = [np.linspace(-h, h, 33) for h in setting.spec.region.half_widths]
-    inside = _grid(source, near) @ setting.b0
+    near = [c + np.linspace(-h, h, 33) for c, h in zip(setting.spec.region.centre, setting.spec.region.half_widths)]
+    inside = grid(source, near) @ setting.b0
     variation = inside / inside[16, 16, 16] - 1
-    return (FieldMap("B", (wide,) * 3, _grid(source, (wide,) * 3), "T"), FieldMap("variation", tuple(near), variation, "1"))
+    return (FieldMap("B", (wide,) * 3, grid(source, (wide,) * 3), "T"), FieldMap("variation", tuple(near), variation, "1"))
 
 
-def _grid(source, axes) -> np.ndarray:
+def grid(source, axes) -> np.ndarray:
+    """B on a grid, evaluated once per circle about the axis."""
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     return coaxial.field_on_circles(source, points.reshape(-1, 3)).reshape(points.shape)

@@ -123,7 +123,8 @@ def _positive_definite(p: np.ndarray) -> bool:
 
 def _solve_at_once(s: Standard, elastic) -> Answer:
     """All rows in one dense program, in units in which the slope is about one and each row has length one."""
-    size = np.maximum(np.linalg.norm(s.rows.matrix, axis=1), 1e-300)
+    s = replace(s, rows=_take(s.rows, np.linalg.norm(s.rows.matrix, axis=1) > 0))  # the others no x can change
+    size = np.linalg.norm(s.rows.matrix, axis=1)
     unit, lower, upper = s.rows.matrix / size[:, None], s.rows.lower / size, s.rows.upper / size
     soft = np.arange(len(s.scale) - 1 if elastic is not None else 0)  # the last are the bounds on x, which never give
     relaxed = -1.0 * (s.rows.limit[:, None] == soft) * (s.scale[s.rows.limit] / size)[:, None]

@@ -12,6 +12,8 @@ from designtools.spec.base import (
     Length,
     Model,
     NonNegativeLength,
+    NonNegativeRatio,
+    PointCount,
     PositiveCurrent,
     PositiveCurrentDensity,
     PositiveFluxDensity,
@@ -21,12 +23,13 @@ from designtools.spec.base import (
     PositiveTime,
     PositiveVoltage,
     Region,
+    Seed,
     Spec,
     Temperature,
     axis_text,
     mm,
 )
-from designtools.spec.magnet import Siting
+from designtools.spec.siting import Siting
 
 
 class Zone(Model):
@@ -140,6 +143,25 @@ class Protection(Model):
     """Voltage of the dump resistor at the operating current, which sets the time constant L I / V."""
 
 
+class WindingTolerances(Model):
+    """Errors of winding and assembly, root mean square, normal and independent from block to block."""
+
+    axial: NonNegativeLength = "0.1 mm"
+    """Place of a block along the axis."""
+    radius: NonNegativeLength = "0.1 mm"
+    """Radius of a block."""
+    ampere_turns: NonNegativeRatio = 0.0
+    """Relative error of the ampere-turns."""
+    lateral: NonNegativeLength = "0.1 mm"
+    """Offset across the axis, in each direction."""
+    tilt: Annotated[float, Field(ge=0, le=0.1)] = 0.0
+    """Tilt about each axis across the bore, rad."""
+    samples: PointCount = 1000
+    """Magnets drawn."""
+    seed: Seed = 1
+    """Seed of the draws."""
+
+
 class BlockMagnet(Spec):
     """A superconducting magnet of coaxial blocks, found inside an envelope."""
 
@@ -167,6 +189,8 @@ class BlockMagnet(Spec):
     """Limits that the optimiser holds beside field, homogeneity and fringe."""
     protection: Protection = Protection()
     """Quench protection, for the hot spot."""
+    tolerances: WindingTolerances | None = WindingTolerances()
+    """Errors for the Monte-Carlo of homogeneity; null leaves it out."""
     siting: Siting = Siting()
     """Lines of equal fringe field."""
     audit: Audit = Audit()
