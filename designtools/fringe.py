@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from designtools.harmonics.elements import has_rules
+from designtools.harmonics.multipoles import multipoles
 from designtools.sources import Assembly, Blocks, Loops
-from designtools.sources.extent import extent
 
 _RADII = 96  # samples along a ray, from the conductors out to where the field has ended
+_WINDOW = 8  # of them looked at together, from the outside in
+_ORDER = 32  # of the multipoles of sources that are no bodies of revolution
+_FAR = 1e-11  # of the level: what the multipoles may leave out where they are used
 _CLOSE = 1e-11  # relative error of a crossing
-_SMALL, _LARGE = 512, 8192  # points per evaluation
+_SIZES = (512, 1024, 2048, 4096, 8192)  # points per evaluation
+
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,19 @@ def fringe_extent(source, level: float = 5e-4, axis="z", centre=(0.0, 0.0, 0.0),
     """Extent of the region |B| >= level (T) of a source about `centre` (3,) m.
 
     The field itself is evaluated out to a sphere on which it has fallen below the level (it keeps falling beyond:
-    outside its sources the largest |B| on a sphere decreases with the radius), never extrapolated.  Along each
-    ray from the centre the outermost crossing counts.  Bodies of revolution about z are sampled in one
-    half-plane, other sources over the whole sphere.  angles: rays over half a turn.
+    outside its sources the largest |B| on a sphere decreases with the radius), never extrapolated.  Sources that do
+    not revolve about z are replaced by their exact multipoles of order 32 at distances where these leave out less
+    than 1e-11 of the level, by their bound.  Along each ray from the centre the outermost crossing counts.
+    Bodies of revolution about z are sampled in one half-plane, other sources over the whole sphere.
+    angles: rays over half a turn.
     """
     if not level > 0:
         raise ValueError(f"fringe_extent: level must be a positive flux density in tesla, got {level!r}")
-    rays = _Rays(source, level, np.asarray(centre, float), _frame(axis))
+    revolves = axis == "z" and not np.any(np.asarray(centre)[:2]) and _revolves(source)
+    rays = _Rays(source, level, np.asarray(centre, float), _frame(axis), None if revolves else _ORDER)
     plane = 2 * np.pi * np.arange(2 * angles) / (2 * angles)
     outline = rays.reach(*_in_plane(plane))
-    phi = _azimuths(source, axis, centre, angles)
+    phi = _azimuths(revolves, angles)
     along, across = _farthest(rays, phi, angles)
     poles = rays.reach(np.array([0.0, np.pi]), np.zeros(2))
     equator = rays.reach(np.full(len(phi), np.pi / 2), phi)
@@ -68,9 +76,10 @@ def fringe_extent(source, level: float = 5e-4, axis="z", centre=(0.0, 0.0, 0.0),
 class _Rays:
     """Outermost crossing along rays from the centre; theta from the axis, phi about it."""
 
-    def __init__(self, source, level, centre, frame):
+    def __init__(self, source, level, centre, frame, order):
         self.source, self.level, self.centre, self.frame = source, level, centre, frame
-        self.inside = extent(source, centre)[1] * 1.001
+        self.inside = source.extent(centre)[1] * 1.001
+        self.far, self.from_here = _far_form(source, level, centre, order)
         self.outside = self._end_of_field()
 
     def reach(self, theta, phi):
@@ -94,20 +103,27 @@ class _Rays:
     def _excess(self, directions, radii):
         """log(|B|/level) at radii (Q,) along directions (Q,3)."""
         points = self.centre + radii[:, None] * directions
-        size = np.concatenate([np.linalg.norm(self._field(batch), axis=1) for batch in _batches(points)])[: len(points)]
+        size, far = np.empty(len(points)), radii >= self.from_here
+        for some, form in ((far, self.far), (~far, self.source)):
+            if some.any():
+                fields = [np.asarray(form.field(batch))[:count] for batch, count in _batches(points[some])]
+                size[some] = np.linalg.norm(np.concatenate(fields), axis=1)
         return np.log(np.maximum(size, 1e-300) / self.level)
-
-    def _field(self, points):
-        return np.asarray(self.source.field(points))
 
     def _bracket(self, directions, radii):
         """The last interval of `radii` over which the field falls through the level; NaN where there is none."""
-        grid = np.repeat(directions, len(radii), axis=0)
-        above = self._excess(grid, np.tile(radii, len(directions))).reshape(-1, len(radii)) > 0
-        falls = above[:, :-1] & ~above[:, 1:]
-        last = falls.shape[1] - 1 - np.argmax(falls[:, ::-1], axis=1)
-        some = falls.any(axis=1)
-        return np.where(some, radii[last], np.nan), np.where(some, radii[last + 1], np.nan)
+        low, high = np.full((2, len(directions)), np.nan)
+        for end in range(len(radii), 1, -_WINDOW):
+            window, left = radii[max(0, end - _WINDOW - 1) : end], np.flatnonzero(np.isnan(low))
+            if not len(left):
+                break
+            grid = np.repeat(directions[left], len(window), axis=0)
+            above = self._excess(grid, np.tile(window, len(left))).reshape(-1, len(window)) > 0
+            falls = above[:, :-1] & ~above[:, 1:]
+            last = falls.shape[1] - 1 - np.argmax(falls[:, ::-1], axis=1)
+            some = falls.any(axis=1)
+            low[left[some]], high[left[some]] = window[last[some]], window[last[some] + 1]
+        return low, high
 
     def _refine(self, directions, low, high):
         """Ridders' method on log|B| against the radius, all rays at once."""
@@ -141,11 +157,11 @@ class _Rays:
 
 
 def _batches(points):
-    """Batches of one of two sizes, the last one padded: few shapes, so few compilations."""
-    size = _SMALL if len(points) <= _SMALL else _LARGE
-    padding = -len(points) % size
-    padded = np.concatenate([points, np.repeat(points[-1:], padding, axis=0)])
-    return padded.reshape(-1, size, 3)
+    """Batches of sizes that double from 512 to 8192, the last one padded: few shapes, so few compilations."""
+    for first in range(0, len(points), _SIZES[-1]):
+        batch = points[first : first + _SIZES[-1]]
+        size = next(size for size in _SIZES if size >= len(batch))
+        yield np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)]), len(batch)
 
 
 def _narrow(low, f_low, inner, f_inner, high, f_high):
@@ -163,12 +179,20 @@ def _in_plane(angle):
     return np.arccos(np.cos(angle)), np.where(np.sin(angle) >= 0, 0.0, np.pi)
 
 
-def _azimuths(source, axis, centre, angles):
+def _far_form(source, level, centre, order):
+    """The multipoles of a source and the distance (m) from which they may stand for it; infinite where never."""
+    if order is None or not has_rules(source):
+        return None, np.inf
+    far = multipoles(source, order, centre)
+    distances = far.radius * np.geomspace(1.05, 1e4, 400)
+    good = np.asarray(far.error_bound(distances)) <= _FAR * level
+    return far, float(distances[good][0]) if good.any() else np.inf
+
+
+def _azimuths(revolves, angles):
     """One half-plane for a body of revolution about the axis, a full turn otherwise."""
-    if axis == "z" and not np.any(np.asarray(centre)[:2]) and _revolves(source):
-        return np.zeros(1)
     count = max(24, angles // 4)
-    return 2 * np.pi * np.arange(count) / count
+    return np.zeros(1) if revolves else 2 * np.pi * np.arange(count) / count
 
 
 def _revolves(source) -> bool:

@@ -10,7 +10,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from designtools.sources import Assembly, Blocks, Filaments, Loops, Magnets, Sheet
+from designtools.sources import (
+    Assembly,
+    Blocks,
+    Cylinders,
+    Dipoles,
+    Filaments,
+    Loops,
+    Magnets,
+    Polyhedra,
+    Posed,
+    Sheet,
+    Spheres,
+    Strips,
+)
 
 _BLOCK_LOOPS = (12, 6)  # loops along the longer and the shorter side of a block's section
 
@@ -18,8 +31,9 @@ _BLOCK_LOOPS = (12, 6)  # loops along the longer and the shorter side of a block
 def to_magpylib(source):
     """A magpylib Collection with the same conductors and magnets, in metres, amperes and tesla.
 
-    Joined segments of one current become one Polyline.  magpylib has no thick winding: each block becomes 72
-    circles on Gauss points of its section, exact to 1e-9 from about one section size away, wrong inside.
+    Joined segments of one current become one Polyline, each body of Polyhedra one TriangularMesh, each strip one
+    TriangleSheet.  magpylib has no thick winding: each block becomes 72 circles on Gauss points of its section, exact
+    to 1e-9 from about one section size away, wrong inside.  It has no arcs and no thin solenoids: TypeError.
     """
     import magpylib
 
@@ -27,9 +41,9 @@ def to_magpylib(source):
 
 
 def from_magpylib(obj):
-    """The source of a magpylib object: Circle, Polyline, Cuboid, TriangleSheet or a Collection of them.
+    """The source of a magpylib object of a kind in the table `_READERS`, or of a Collection of them.
 
-    Objects of one kind become one batched source, several kinds an Assembly.  Raises TypeError for other kinds and
+    A CylinderSegment must span the full angle.  Objects of one kind become one batched source, several kinds an Assembly.  Raises TypeError for other kinds and
     ValueError for an object on a path of several positions.
     """
     groups = {}
@@ -50,8 +64,8 @@ def from_magpylib(obj):
 @singledispatch
 def _objects(source) -> list:
     raise TypeError(
-        f"to_magpylib: the source must be Filaments, Loops, Blocks, Magnets, Sheet or an Assembly, "
-        f"got {type(source).__name__}; magpylib has no such source"
+        "to_magpylib: the source must be Filaments, Loops, Blocks, Strips, Sheet, Magnets, Cylinders, Spheres, Polyhedra, "
+        f"Dipoles, Posed or an Assembly, got {type(source).__name__}; magpylib has no such source"
     )
 
 
@@ -104,6 +118,70 @@ def _(source: Sheet):
             vertices=np.asarray(source.vertices), faces=faces, current_densities=np.asarray(source.surface_current())
         )
     ]
+
+
+@_objects.register
+def _(source: Strips):
+    from magpylib.current import TriangleSheet
+
+    corners, current, _ = source._triangles()
+    quads = np.asarray(corners).reshape(-1, 6, 3)[:, [0, 1, 2, 5]]
+    pairs = zip(quads, np.asarray(current).reshape(-1, 2, 3))
+    return [TriangleSheet(vertices=v, faces=[[0, 1, 2], [0, 2, 3]], current_densities=k) for v, k in pairs]
+
+
+@_objects.register
+def _(source: Cylinders):
+    from magpylib.magnet import Cylinder, CylinderSegment
+    from scipy.spatial.transform import Rotation
+
+    leaves = (source.centre, source.rotation, source.inner_radius, source.outer_radius, source.length, source.polarization)
+    objects = []
+    for centre, turn, inner, outer, length, polarization in zip(*(np.asarray(a, float) for a in leaves)):
+        pose = {"position": centre, "orientation": Rotation.from_rotvec(turn), "polarization": polarization}
+        ring = (inner, outer, length, 0, 360)
+        whole = (2 * outer, length)
+        objects.append(CylinderSegment(dimension=ring, **pose) if inner > 0 else Cylinder(dimension=whole, **pose))
+    return objects
+
+
+@_objects.register
+def _(source: Spheres):
+    from magpylib.magnet import Sphere
+
+    rows = zip(*(np.asarray(a, float) for a in (source.centre, source.radius, source.polarization)))
+    return [Sphere(position=c, diameter=2 * a, polarization=j) for c, a, j in rows]
+
+
+@_objects.register
+def _(source: Polyhedra):
+    from magpylib.magnet import TriangularMesh
+
+    vertices, faces, body = (np.asarray(a) for a in (source.vertices, source.faces, source.body))
+    objects = []
+    for number, polarization in enumerate(np.asarray(source.polarization)):
+        used, own = np.unique(faces[body == number], return_inverse=True)
+        objects.append(TriangularMesh(vertices=vertices[used], faces=own.reshape(-1, 3), polarization=polarization))
+    return objects
+
+
+@_objects.register
+def _(source: Dipoles):
+    from magpylib.misc import Dipole
+
+    rows = zip(*(np.asarray(a, float) for a in (source.centre, source.dipole_moment)))
+    return [Dipole(position=c, moment=m) for c, m in rows]
+
+
+@_objects.register
+def _(source: Posed):
+    from scipy.spatial.transform import Rotation
+
+    objects = _objects(source.source)
+    for obj in objects:
+        obj.rotate(Rotation.from_rotvec(np.asarray(source.rotation, float)), anchor=(0, 0, 0))
+        obj.move(np.asarray(source.position, float))
+    return objects
 
 
 def _block_loops(blocks: Blocks) -> list[Loops]:
@@ -161,6 +239,49 @@ def _read_cuboid(obj, position, turn):
     return position, obj.dimension, turn.as_rotvec(), obj.polarization
 
 
+def _read_cylinder(obj, position, turn):
+    diameter, length = obj.dimension
+    return position, turn.as_rotvec(), 0.0, diameter / 2, length, obj.polarization
+
+
+def _read_ring(obj, position, turn):
+    inner, outer, length, first, last = obj.dimension
+    if abs(last - first - 360) > 1e-9:
+        raise ValueError(
+            f"from_magpylib: a CylinderSegment must span the full angle of 360 degrees, got {last - first:g}; convert it to "
+            "a TriangularMesh first"
+        )
+    return position, turn.as_rotvec(), inner, outer, length, obj.polarization
+
+
+def _read_sphere(obj, position, turn):
+    return position, obj.diameter / 2, turn.apply(obj.polarization)
+
+
+def _read_dipole(obj, position, turn):
+    return position, turn.apply(obj.moment)
+
+
+def _read_mesh(obj, position, turn):
+    return turn.apply(obj.vertices) + position, np.asarray(obj.faces), turn.apply(obj.polarization)
+
+
+def _read_tetrahedron(obj, position, turn):
+    vertices = np.asarray(obj.vertices, float)
+    a, b, c = vertices[1:] - vertices[0]
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+    outward = faces if np.dot(a, np.cross(b, c)) > 0 else faces[:, ::-1]
+    return turn.apply(vertices) + position, outward, turn.apply(obj.polarization)
+
+
+def _joined_bodies(rows):
+    vertices, faces, polarization = zip(*rows)
+    first = np.cumsum([0, *(len(v) for v in vertices[:-1])])
+    body = np.repeat(np.arange(len(faces)), [len(f) for f in faces])
+    shifted = np.concatenate([f + k for f, k in zip(faces, first)])
+    return [Polyhedra(np.concatenate(vertices), shifted, body, np.array(polarization))]
+
+
 def _read_sheet(obj, position, turn):
     vertices = turn.apply(obj.vertices) + position
     faces = np.asarray(obj.faces)
@@ -184,7 +305,22 @@ def _stream_of(vertices, faces, current):
     return stream
 
 
-_READERS = {"Circle": _read_circle, "Polyline": _read_polyline, "Cuboid": _read_cuboid, "TriangleSheet": _read_sheet}
+_READERS = {
+    "Circle": _read_circle,
+    "Cuboid": _read_cuboid,
+    "Cylinder": _read_cylinder,
+    "CylinderSegment": _read_ring,
+    "Dipole": _read_dipole,
+    "Polyline": _read_polyline,
+    "Sphere": _read_sphere,
+    "Tetrahedron": _read_tetrahedron,
+    "TriangleSheet": _read_sheet,
+    "TriangularMesh": _read_mesh,
+}
+_BATCHES = {
+    "Circle": Loops, "Cuboid": Magnets, "Cylinder": Cylinders, "CylinderSegment": Cylinders, "Dipole": Dipoles,
+    "Sphere": Spheres,
+}  # fmt: skip
 
 
 def _joined(kind, rows):
@@ -192,5 +328,6 @@ def _joined(kind, rows):
         return rows
     if kind == "Polyline":
         return [Filaments(*(np.concatenate(column) for column in zip(*rows)))]
-    make = Loops if kind == "Circle" else Magnets
-    return [make(*(np.array(column, float) for column in zip(*rows)))]
+    if kind in ("TriangularMesh", "Tetrahedron"):
+        return _joined_bodies(rows)
+    return [_BATCHES[kind](*(np.array(column, float) for column in zip(*rows)))]

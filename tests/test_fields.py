@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from designtools.fields import field_gradient, force, inductance, reference_current, torque
+from designtools.fields import field_gradient, force, torque
+from designtools.inductance import inductance, reference_current
 from designtools.sources import Assembly, Blocks, Filaments, Loops, Magnets, Sheet, Uniform
 from designtools.units import MU_0
 

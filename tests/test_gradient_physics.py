@@ -30,7 +30,6 @@ from designtools.recipes.product import Product
 from designtools.regions import Region
 from designtools.solve import convex
 from designtools.sources import Assembly, Filaments, Sheet, Uniform
-from designtools.sources.sheet import magnetic_moment
 from designtools.units import MU_0
 from designtools.windings.winding import Track, Winding
 
@@ -308,7 +307,7 @@ def test_sheets_feel_no_force_but_their_moment():
     psi = vertex_basis(layer.mesh, identity()) @ np.random.default_rng(0).normal(size=vertex_basis(layer.mesh, identity()).shape[1])
     source = Sheet(layer.mesh.vertices, layer.mesh.faces, 100 * psi)
     b = np.array([0.5, -1, 2.5])
-    moment = np.asarray(magnetic_moment(source))
+    moment = np.asarray(source.moment())
     push, twist = (np.asarray(q(["p"], Uniform(flux_density=b)).of(Design({"p": source})))[0] for q in (sheet_force, sheet_torque))
     assert np.linalg.norm(moment) > 0.1
     np.testing.assert_allclose(push, 0, atol=1e-11 * np.linalg.norm(moment) / 0.15)

@@ -9,10 +9,26 @@ import magpylib
 import numpy as np
 import pytest
 
-from designtools.fields import field_gradient
+from designtools.fields import field_gradient, force, scalar_potential, torque
 from designtools.interop import from_magpylib, to_magpylib
-from designtools.sources import Assembly, Blocks, Filaments, Loops, Magnets, Sheet, Uniform
-from designtools.sources.extent import extent
+from designtools.sources import (
+    Arcs,
+    Assembly,
+    Blocks,
+    Cylinders,
+    Dipoles,
+    Filaments,
+    Loops,
+    Magnets,
+    Polyhedra,
+    Posed,
+    Sheet,
+    Solenoids,
+    Spheres,
+    Strips,
+    Uniform,
+)
+from designtools.sources.pose import rotation_matrix
 from designtools.units import MU_0
 
 MAGPYLIB_MU_0 = magpylib.mu_0
@@ -27,6 +43,8 @@ class Row:
     singular: tuple = ()
     moment: Any = None
     currents: bool = True  # magpylib's other mu0 enters
+    centre: tuple = (0.0, 0.0, 0.0)  # from where its far field is a dipole's
+    twin: bool = True  # magpylib has its like
 
     def with_excitation(self, value):
         leaves = {name: getattr(self.source, name) for name in self.source.__dataclass_fields__}
@@ -68,14 +86,74 @@ SOURCES = {
         ((0.2, 0.2, 0.3), (0.2, 0.35, 0.3), (0.2, 0.35, 0.5), (0.2, 0.35, 0.9)),
         np.array([0.3, -0.4, 1.1]) * 0.024 / MU_0,
         currents=False,
+        centre=(0.1, 0.2, 0.3),
     ),
     "sheet": Row(
         Sheet(PYRAMID, SIDES, [0, 0, 0, 0, 30.0]), "stream", ((0.25, 0.25, 0.35), (0.5, 0, 0)), 10.0 * _area(PYRAMID[:4])
+    ),
+    "arcs": Row(
+        Arcs([[0, 0, 0]] * 2, [[0.3, 0.2, 0.5]] * 2, [0.4] * 2, [0.5, 2.5], [2.5, 0.5 + 2 * np.pi], [3.0] * 2),
+        "current",
+        ((0.0, 0.0, 0.0),),
+        3 * np.pi * 0.16 * np.asarray(rotation_matrix([[0.3, 0.2, 0.5]]))[0, :, 2],
+        twin=False,
+    ),
+    "solenoids": Row(
+        Solenoids([[0, 0, 0], [0, 0.1, 0]], [[0, 0, 0], [0.3, 0.2, 0]], [0.3, 0.2], [0.5, 0.1], [100.0, -40.0]),
+        "current",
+        ((0, 0, 0), (0.3, 0, 0.1), (0.3, 0, 0.25), (0, 0, 0.25), (0.1, 0, 0.25)),
+        np.pi * (9 * np.array([0, 0, 1.0]) - 1.6 * np.asarray(rotation_matrix([[0.3, 0.2, 0.0]]))[0, :, 2]),
+        twin=False,
+    ),
+    "strips": Row(
+        Strips(
+            [[0, 0, 0], [0.5, 0, 0], [0.5, 0.4, 0], [0, 0.4, 0]],
+            [[0.5, 0, 0], [0.5, 0.4, 0], [0, 0.4, 0], [0, 0, 0]],
+            [[0, 0, 0.1]] * 4,
+            [20.0] * 4,
+        ),
+        "current",
+        ((0.2, 0, 0.02), (0.2, 0, 0.05), (0.5, 0, 0.05), (0, 0, 0)),
+        np.array([0, 0, 4.0]),
+    ),
+    "cylinders": Row(
+        Cylinders(
+            [[0, 0, 0], [0.1, 0, 0.5]], [[0, 0, 0], [0.3, 0.2, 0]], [0.0, 0.1], [0.2, 0.15], [0.3, 0.2], [[0.3, -0.4, 1.1], [1, 0, 0.2]]
+        ),
+        "polarization",
+        ((0, 0, 0), (0.2, 0, 0.1), (0.2, 0, 0.15), (0, 0, 0.15), (0.1, 0, 0.15), (0, 0.2, 0.6)),
+        (0.012 * np.array([0.3, -0.4, 1.1]) + 0.0025 * np.asarray(rotation_matrix([[0.3, 0.2, 0.0]]))[0] @ [1, 0, 0.2]) * np.pi / MU_0,
+        currents=False,
+    ),
+    "polyhedra": Row(
+        Polyhedra(
+            np.array([[0, 0, 0], [0.4, 0, 0], [0, 0.3, 0], [0, 0, 0.5], [0.4, 0.4, 0.4]]),
+            [[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3], [1, 3, 2], [1, 2, 4], [2, 3, 4], [3, 1, 4]],
+            [0, 0, 0, 0, 1, 1, 1, 1],
+            [[0.3, -0.4, 1.1], [0.5, 0.2, 0.1]],
+        ),
+        "polarization",
+        ((0, 0, 0), (0.1, 0.1, 0), (0.2, 0, 0), (0.8, 0, 0), (0.2, 0.15, 0)),
+        (0.01 * np.array([0.3, -0.4, 1.1]) + np.array([0.5, 0.2, 0.1]) * (0.4 * 0.15 + 0.4 * 0.2 + 0.4 * 0.12 - 0.06) / 6) / MU_0,
+        currents=False,
+    ),
+    "spheres": Row(
+        Spheres([[0.1, 0.2, 0.3]], [0.2], [[0.3, -0.4, 1.1]]),
+        "polarization",
+        ((0.1, 0.2, 0.3), (0.3, 0.2, 0.3)),
+        4 / 3 * np.pi * 0.008 * np.array([0.3, -0.4, 1.1]) / MU_0,
+        currents=False,
+        centre=(0.1, 0.2, 0.3),
+    ),
+    "dipoles": Row(
+        Dipoles([[0.1, 0, 0], [0, 0.2, 0]], [[1.0, 2.0, 3.0], [0.5, 0, -1.0]]), "dipole_moment", ((0.1, 0, 0),), np.array([1.5, 2, 2])
     ),
     "uniform": Row(Uniform([0.1, 0.2, 1.5]), "flux_density"),
 }
 LOCALISED = [name for name in SOURCES if name != "uniform"]
 every = pytest.mark.parametrize("row", SOURCES.values(), ids=SOURCES)
+SHARED = [name for name in LOCALISED if SOURCES[name].twin]
+shared = pytest.mark.parametrize("row", [SOURCES[name] for name in SHARED], ids=SHARED)
 localised = pytest.mark.parametrize("row", [SOURCES[name] for name in LOCALISED], ids=LOCALISED)
 
 POINTS = np.array([[0.9, -0.3, 0.4], [-0.2, 0.1, -0.3], [0.7, 0.8, 1.1], [-1.0, 0.4, 0.2], [0.05, 0.06, 0.7]])
@@ -141,15 +219,14 @@ def test_far_field_is_its_dipole(row):
     """Error falls with the distance: |B - dipole| / |dipole| < size / distance."""
     directions = np.random.default_rng(4).normal(size=(6, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    centre = np.array([0.1, 0.2, 0.3]) if isinstance(row.source, Magnets) else np.zeros(3)
     for distance in (1e2, 1e3):
         d = distance * directions
         dipole = MU_0 / (4 * np.pi) * (3 * directions * (directions @ row.moment)[:, None] - row.moment) / distance**3
-        error = np.abs(np.asarray(row.source.field(centre + d)) - dipole).max() / np.abs(dipole).max()
+        error = np.abs(np.asarray(row.source.field(row.centre + d)) - dipole).max() / np.abs(dipole).max()
         assert error < 3 / distance
 
 
-@localised
+@shared
 def test_magpylib_twin_agrees(row):
     scale = MU_0 / MAGPYLIB_MU_0 if row.currents else 1.0
     points = POINTS + 3.0 if isinstance(row.source, Blocks) else POINTS
@@ -158,7 +235,7 @@ def test_magpylib_twin_agrees(row):
     np.testing.assert_allclose(twin, field, atol=1e-11 * np.abs(field).max(), rtol=0)
 
 
-@localised
+@shared
 def test_magpylib_round_trip(row):
     points = POINTS + 3.0 if isinstance(row.source, Blocks) else POINTS
     field = row.source.field(points)
@@ -198,7 +275,7 @@ def test_value_and_derivatives_are_finite_where_the_field_is_not(row):
 
 @localised
 def test_extent_brackets_every_conductor(row):
-    nearest, farthest = extent(row.source, np.array([0.0, 0.0, 5.0]))
+    nearest, farthest = row.source.extent(np.array([0.0, 0.0, 5.0]))
     assert 3.5 < nearest < farthest < 6
 
 
@@ -210,8 +287,8 @@ def test_assembly_sums_and_nests():
 
 
 def test_from_magpylib_refuses_in_words():
-    with pytest.raises(TypeError, match="got Sphere"):
-        from_magpylib(magpylib.magnet.Sphere(diameter=1, polarization=(0, 0, 1)))
+    with pytest.raises(TypeError, match="got Triangle"):
+        from_magpylib(magpylib.misc.Triangle(vertices=np.eye(3), polarization=(0, 0, 1)))
     with pytest.raises(ValueError, match="got a path of 2"):
         from_magpylib(magpylib.current.Circle(diameter=1, current=1, position=[(0, 0, 0), (0, 0, 1)]))
     with pytest.raises(TypeError, match="magpylib has no such source"):

@@ -64,7 +64,7 @@ FORMATS: Mapping[str, Format] = {
     "netcdf": Format(netcdf.write, ".nc", netcdf.refuses, "fields/field.nc", "all field maps, netCDF-4"),
     "nifti": Format(nifti.write, ".nii.gz", nifti.refuses, "fields/b0.nii.gz", "image-space maps, NIfTI-1"),
     "siting": Format(
-        siting.write, ".svg", siting.refuses, "siting/{name}.svg", "0.5 mT and 0.9 mT lines: CSV, DXF, SVG"
+        siting.write, ".svg", siting.refuses, "siting/{name}.svg", "fringe lines, room, zones: CSV, DXF per view, SVG, PNG"
     ),
 }
 

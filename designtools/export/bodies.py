@@ -35,7 +35,7 @@ def bare_sources(result) -> list[Any]:
 
 
 def solids(result) -> list[Body]:
-    """Every conductor and magnet with a volume: swept tracks, rings of blocks, magnets, thin loops.
+    """Every conductor and magnet with a volume: swept tracks, rings of blocks, magnets of any shape, thin loops.
 
     Loops have no cross-section of their own and are drawn as wire of `NOMINAL_WIRE` radius.  Filaments that
     belong to no winding, sheets and homogeneous fields have no volume and are left out.
@@ -126,4 +126,39 @@ def _magnets(magnets) -> list[Any]:
     return [trimesh.Trimesh(corners, faces, process=False) for corners in magnet_corners(magnets)]
 
 
-_SOLID = {"Loops": _loops, "Blocks": _blocks, "Magnets": _magnets}
+def _cylinders(magnets) -> list[Any]:
+    import trimesh
+    from scipy.spatial.transform import Rotation
+
+    names = ("centre", "rotation", "inner_radius", "outer_radius", "length")
+    meshes = []
+    for centre, rotation, inner, outer, length in zip(*(np.asarray(getattr(magnets, name), float) for name in names)):
+        section = [[inner, -length / 2], [outer, -length / 2], [outer, length / 2], [inner, length / 2]]
+        mesh = trimesh.creation.revolve(section + section[:1] if inner > 0 else section, sections=128)
+        mesh.apply_transform(np.block([[Rotation.from_rotvec(rotation).as_matrix(), centre[:, None]], [0, 0, 0, 1]]))
+        meshes.append(mesh)
+    return meshes
+
+
+def _spheres(magnets) -> list[Any]:
+    import trimesh
+
+    rows = zip(np.asarray(magnets.centre, float), np.asarray(magnets.radius, float))
+    return [trimesh.creation.icosphere(subdivisions=4, radius=a).apply_translation(c) for c, a in rows]
+
+
+def _polyhedra(magnets) -> list[Any]:
+    import trimesh
+
+    vertices, faces, body = (np.asarray(a) for a in (magnets.vertices, magnets.faces, magnets.body))
+    return [trimesh.Trimesh(vertices, faces[body == number], process=False) for number in range(len(magnets.polarization))]
+
+
+_SOLID = {
+    "Loops": _loops,
+    "Blocks": _blocks,
+    "Magnets": _magnets,
+    "Cylinders": _cylinders,
+    "Spheres": _spheres,
+    "Polyhedra": _polyhedra,
+}

@@ -1,19 +1,21 @@
 """Field and vector potential of a circular current loop, exact everywhere.
 
 Cylindrical coordinates of the loop: z along its normal, r from its axis, radius a, current 1 A.
-With s = a^2 + r^2 + z^2 and
+With g = r^2 - a^2 + z^2 and
 
-    T = sqrt((r^2 - a^2 + z^2)^2 + 4 a^2 z^2)      product of nearest and farthest distance to the wire
-    alpha^2 = (s + T) / 2,   m = (a r / alpha^2)^2,   1 - m = T / alpha^2
+    T = sqrt(g^2 + 4 a^2 z^2)                      product of nearest and farthest distance to the wire
+    alpha^2 = (g + 2 a^2 + T) / 2,   m = (a r / alpha^2)^2,   1 - m = T / alpha^2
 
 (one descending Landen step from the textbook modulus) every quantity depends on r only through r^2
 and none of the terms cancels on the axis, beside the wire or far away:
 
     A_phi / r = mu0 a^2 D / (pi alpha^3)
     B_r / r   = mu0 a^2 z G / (pi alpha T^2)
-    B_z       = mu0 a^2 [(a^2 - r^2 + z^2) G + T^2 D / alpha^2] / (2 pi alpha T^2)
+    B_z       = mu0 a^2 [(2 z^2 - g) G + T^2 D / alpha^2] / (2 pi alpha T^2)
 
 D and G as in `elliptic`.  On the wire itself the field is infinite; the value returned is 0.
+With d from the centre to the point, B = (B_z - z B_r/r) n + (B_r/r) d, so that the centres and normals enter the sum
+over loops as its weights, and two numbers per loop and point remain.
 """
 
 from __future__ import annotations
@@ -22,51 +24,139 @@ import jax
 import jax.numpy as jnp
 
 from designtools.kernels.elliptic import potential_integral, ring_integrals
-from designtools.kernels.streaming import contract
+from designtools.kernels.streaming import contract, in_pairs
 from designtools.units import MU_0
 
 
 def field(points, centre, normal, radius, current):
     """Flux density (P,3) T at points (P,3) m: centre (N,3) m, unit normal (N,3), radius (N,) m, current (N,) A."""
-    return contract(field_factors, points, (centre, normal, radius), current[:, None])[:, :, 0]
+    if radius.shape[0] == 0:
+        return jnp.zeros(points.shape)
+    points, centre, normal, radius = (array.astype(current.dtype) for array in (points, centre, normal, radius))
+    weights = _field_weights(centre, normal, current)
+    along, radial = contract(field_factors, points, (centre, normal, radius), weights, single=True)
+    return _assemble_field(points - centre[:1], along, radial)
 
 
 def potential(points, centre, normal, radius, current):
     """Vector potential (P,3) T·m of the same loops."""
-    return contract(potential_factors, points, (centre, normal, radius), current[:, None])[:, :, 0]
+    return _swirl(potential_factor, points, (centre, normal, radius), current)
 
 
 def soft_potential(points, centre, normal, radius, current, distance):
     """As `potential`, with the distance from each wire never taken below `distance` (m), for self-inductance."""
-    lift = jnp.full(radius.shape[0], distance)
-    return contract(soft_potential_factors, points, (centre, normal, radius, lift), current[:, None])[:, :, 0]
+    return _swirl(soft_potential_factor, points, (centre, normal, radius, jnp.full(radius.shape[0], distance)), current)
 
 
-def soft_potential_factors(xyz, centre, normal, radius, distance):
-    """As `potential_factors` for `soft_potential`."""
-    height, side, r2 = _cylindrical(xyz, centre, normal)
+def _swirl(kernel, points, sources, current):
+    """Sum of I (A_phi/r) n x d over the loops: n and n x (centre - origin) are its weights."""
+    if current.shape[0] == 0:
+        return jnp.zeros(points.shape)
+    points, *sources = (array.astype(current.dtype) for array in (points, *sources))
+    centre, normal = sources[:2]
+    total = contract(kernel, points, tuple(sources), _potential_weights(centre, normal, current), single=True)
+    return _assemble_potential(points - centre[:1], total[:, 0])
+
+
+@jax.jit
+def _field_weights(centre, normal, current):
+    """For B_z - z B_r/r: I n; for B_r/r: I and its moment about the first centre."""
+    current = current[:, None]
+    return current * normal, jnp.concatenate([current, current * (centre - centre[:1])], axis=1)
+
+
+@jax.jit
+def _assemble_field(points, along, radial):
+    return along + radial[:, :1] * points - radial[:, 1:]
+
+
+@jax.jit
+def _potential_weights(centre, normal, current):
+    return jnp.concatenate([normal, jnp.cross(normal, centre - centre[:1])], axis=1) * current[:, None]
+
+
+@jax.jit
+def _assemble_potential(points, total):
+    return jnp.cross(total[:, :3], points) - total[:, 3:]
+
+
+@jax.custom_jvp
+def field_factors(xyz, centre, normal, radius):
+    """B_z - z B_r/r in T/A and B_r/r in T/m per ampere: two arrays (N, P)."""
+    return _field_values(xyz, centre, normal, radius)
+
+
+@field_factors.defjvp
+def _field_slopes(primals, tangents):
+    """The tangents of z, g and a, and so the adjoints, are small matrix products; the slope by a is Euler's."""
+    by_height, by_excess = _field_by_height(*primals), _field_by_excess(*primals)
+    values = _smooth_values(*primals)
+    return values, _homogeneous(primals, tangents, values, by_height, by_excess, (1, 2))
+
+
+@jax.custom_jvp
+def potential_factor(xyz, centre, normal, radius):
+    """A_phi/r in T per ampere: one array (N, P)."""
+    return (_swirl_of(*_coordinates(xyz, centre, normal, radius)),)
+
+
+@potential_factor.defjvp
+def _potential_slopes(primals, tangents):
+    value, by_height = _potential_by_height(*primals)
+    (by_excess,) = _potential_by_excess(*primals)
+    return (value,), _homogeneous(primals, tangents, (value,), (by_height,), (by_excess,), (1,))
+
+
+def soft_potential_factor(xyz, centre, normal, radius, distance):
+    """As `potential_factor` for `soft_potential`."""
+    height, across, r2 = _cylindrical(xyz, centre, normal)
     gap = (jnp.sqrt(r2) - radius) ** 2 + height * height
     lifted = jnp.sqrt(height * height + jnp.maximum(distance**2 - gap, 0.0))
-    return _about(normal, side, loop_potential(r2, lifted, radius))
+    return (loop_potential(r2, lifted, radius),)
 
 
-def field_factors(xyz, centre, normal, radius):
-    """B per ampere, T/A: three arrays (N, P); B = B_z n + (B_r / r) (d - (d.n) n)."""
-    height, across, r2 = _cylindrical(xyz, centre, normal)
-    along, radial = loop_field(r2, height, radius)
-    return tuple(along * n + radial * side for n, side in zip(normal, across))
+def loop_field(r2, z, a):
+    """(B_z, B_r / r) in T and T/m per ampere at squared radius r2 and height z, for radius a (all m)."""
+    across, radial = _field_of(z, _difference_of_squares(r2, a) + z * z, a)
+    return across + z * radial, radial
 
 
-def potential_factors(xyz, centre, normal, radius):
-    """A per ampere, T·m/A: three arrays (N, P); A = (A_phi / r) n x d."""
-    height, side, r2 = _cylindrical(xyz, centre, normal)
-    return _about(normal, side, loop_potential(r2, height, radius))
+def loop_potential(r2, z, a):
+    """A_phi / r in T per ampere at squared radius r2 and height z, for radius a (all m)."""
+    return _swirl_of(z, _difference_of_squares(r2, a) + z * z, a)
 
 
-def _about(normal, side, swirl):
-    """swirl times normal x side."""
-    (nx, ny, nz), (x, y, z) = normal, side
-    return swirl * (ny * z - nz * y), swirl * (nz * x - nx * z), swirl * (nx * y - ny * x)
+def _field_of(z, g, a, smooth=True):
+    """B_z - z B_r/r and B_r/r by height, excess g and radius; of degree -1 and -2 in metres."""
+    t2, product, shrink, off_wire = _shape(z, g, a, smooth)
+    d, g_integral = ring_integrals(product * shrink * shrink)
+    scale = MU_0 / (2 * jnp.pi) * a * a * shrink
+    steep = jnp.where(off_wire, scale * g_integral / t2, 0.0)
+    flat = jnp.where(off_wire, scale * (shrink * shrink) * d, 0.0)
+    return flat - g * steep, 2 * z * steep
+
+
+def _swirl_of(z, g, a):
+    """A_phi/r by height, excess g and radius; of degree -1 in metres."""
+    _, product, shrink, off_wire = _shape(z, g, a)
+    d = potential_integral(product * shrink * shrink)
+    return jnp.where(off_wire, MU_0 / jnp.pi * a * a * d * shrink * shrink * shrink, 0.0)
+
+
+def _shape(z, g, a, smooth=True):
+    """T^2, T, 1/alpha and whether the point is off the wire; where slopes are taken T^2 is 1 on it (double where)."""
+    side = 2 * a * z
+    t2 = g * g + side * side
+    off_wire = t2 > 0
+    t2 = jnp.where(off_wire, t2, 1.0) if smooth else t2
+    product = jnp.sqrt(t2)
+    return t2, product, jax.lax.rsqrt((g + 2 * a * a + product) / 2), off_wire
+
+
+def _coordinates(xyz, centre, normal, radius):
+    """Height z, excess g = r^2 - a^2 + z^2, and radius."""
+    height, _, r2 = _cylindrical(xyz, centre, normal)
+    return height, _difference_of_squares(r2, radius) + height * height, radius
 
 
 def _cylindrical(xyz, centre, normal):
@@ -77,41 +167,72 @@ def _cylindrical(xyz, centre, normal):
     return height, across, across[0] ** 2 + across[1] ** 2 + across[2] ** 2
 
 
-def loop_field(r2, z, a):
-    """(B_z, B_r / r) in T and T/m per ampere at squared radius r2 and height z, for radius a (all m)."""
-    alpha2, t2, off_wire = _shape(r2, z, a)
-    d, g = ring_integrals(jnp.sqrt(t2) / alpha2)
-    scale = jnp.where(off_wire, MU_0 / (2 * jnp.pi) * a * a / (jnp.sqrt(alpha2) * t2), 0.0)
-    outside = _difference_of_squares(r2, a)
-    return scale * ((z * z - outside) * g + t2 / alpha2 * d), scale * (2 * z * g)
+@in_pairs
+def _field_values(xyz, centre, normal, radius):
+    height, _, r2 = _cylindrical(xyz, centre, normal)
+    r = jnp.sqrt(r2)  # has no slope on the axis: `_coordinates` is what is differentiated
+    return _field_of(height, (r - radius) * (r + radius) + height * height, radius, smooth=False)
 
 
-def loop_potential(r2, z, a):
-    """A_phi / r in T per ampere at squared radius r2 and height z, for radius a (all m)."""
-    alpha2, t2, off_wire = _shape(r2, z, a)
-    d = potential_integral(jnp.sqrt(t2) / alpha2)
-    return jnp.where(off_wire, MU_0 / jnp.pi * a * a * d / (alpha2 * jnp.sqrt(alpha2)), 0.0)
+@in_pairs
+def _smooth_values(xyz, centre, normal, radius):
+    return _field_of(*_coordinates(xyz, centre, normal, radius))
 
 
-def _shape(r2, z, a):
-    """alpha^2, T^2 and whether the point is off the wire; on it both are replaced by 1 (double where)."""
-    z2 = z * z
-    t2 = (_difference_of_squares(r2, a) + z2) ** 2 + 4 * a * a * z2
-    off_wire = t2 > 0
-    t2 = jnp.where(off_wire, t2, 1.0)
-    alpha2 = jnp.where(off_wire, (a * a + r2 + z2 + jnp.sqrt(t2)) / 2, 1.0)
-    return alpha2, t2, off_wire
+@in_pairs
+def _field_by_height(xyz, centre, normal, radius):
+    z, g, a = _coordinates(xyz, centre, normal, radius)
+    return _slope(lambda z: _field_of(z, g, a), z)[1]
 
 
-@jax.custom_jvp
+@in_pairs
+def _field_by_excess(xyz, centre, normal, radius):
+    z, g, a = _coordinates(xyz, centre, normal, radius)
+    return _slope(lambda g: _field_of(z, g, a), g)[1]
+
+
+@in_pairs
+def _potential_by_height(xyz, centre, normal, radius):
+    z, g, a = _coordinates(xyz, centre, normal, radius)
+    return _slope(lambda z: _swirl_of(z, g, a), z)
+
+
+def _potential_by_excess(xyz, centre, normal, radius):
+    z, g, a = _coordinates(xyz, centre, normal, radius)
+    return (_slope(lambda g: _swirl_of(z, g, a), g)[1],)
+
+
+def _slope(function, at):
+    return jax.jvp(function, (at,), (jnp.ones_like(at),))
+
+
+def _homogeneous(primals, tangents, values, by_height, by_excess, degrees):
+    """Tangents of functions of z, g, a of degree -1 or -2 in metres, where a f_a = -degree f - z f_z - 2 g f_g."""
+    z, g, a = _coordinates(*primals)
+    dz, half_dg, da = jax.lax.optimization_barrier(_coordinate_tangents(primals, tangents))
+
+    def tangent(value, by_z, by_g, degree):
+        by_a = -(degree * value + z * by_z + 2 * g * by_g) / a
+        return by_z * dz + 2 * by_g * half_dg + by_a * da
+
+    return tuple(map(tangent, values, by_height, by_excess, degrees))
+
+
+def _coordinate_tangents(primals, tangents):
+    """dz and d.dd - a da, half of dg, each (N, P), and da (N, 1), where n.dn = 0: linear in the tangents."""
+    p, c, n = (jnp.concatenate(group, axis=k) for k, group in zip((0, 1, 1), primals))
+    dp, dc, dn = (jnp.concatenate(group, axis=k) for k, group in zip((0, 1, 1), tangents))
+    a, da = primals[3], tangents[3]
+    row = lambda u, v: jnp.sum(u * v, axis=1, keepdims=True)
+    dz = n @ dp + jnp.concatenate([dn, -row(c, dn) - row(n, dc)], axis=1) @ jnp.concatenate([p, jnp.ones_like(p[:1])])
+    of_point = jnp.concatenate([dp, jnp.sum(p * dp, axis=0, keepdims=True)])
+    known = jnp.concatenate([-c, jnp.ones_like(a)], axis=1)
+    linear = jnp.concatenate([-dc, row(c, dc) - a * da], axis=1)
+    return dz, known @ of_point + linear @ jnp.concatenate([p, jnp.ones_like(p[:1])]), da
+
+
 def _difference_of_squares(r2, a):
-    """r^2 - a^2 as (r - a)(r + a): r^2 itself has too few digits within 1e-6 a of the wire."""
-    r = jnp.sqrt(r2)
-    return (r - a) * (r + a)
-
-
-@_difference_of_squares.defjvp
-def _difference_of_squares_jvp(primals, tangents):
-    r2, a = primals
-    dr2, da = tangents
-    return _difference_of_squares(r2, a), dr2 - 2 * a * da
+    """r^2 - a^2 with the digits of (r - a)(r + a), lost to r^2 within 1e-6 a of the wire, but without a root's slope."""
+    r, fixed = jnp.sqrt(jax.lax.stop_gradient(r2)), jax.lax.stop_gradient(a)
+    plain = r2 - a * a
+    return plain + ((r - fixed) * (r + fixed) - jax.lax.stop_gradient(plain))

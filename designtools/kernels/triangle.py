@@ -95,8 +95,7 @@ def solid_angle(xyz, first, second, third):
     scale = a * b * c + _dot(r1, r2) * c + _dot(r2, r3) * a + _dot(r3, r1) * b
     extent = _dot(first, first) + _dot(xyz, xyz)  # rounding of the coordinates moves a point off the plane
     in_plane = triple**2 <= _ROUNDING**2 * extent * _dot(twice_area, twice_area)
-    on_edge = in_plane & (scale <= 0) & (jnp.abs(scale) <= _ROUNDING * (a * b * c))
-    on_edge = on_edge | (scale == 0) & (triple == 0)
+    on_edge = in_plane & (jnp.abs(scale) <= _ROUNDING * (a * b * c))  # whichever sign rounding gave it
     inside = in_plane & (scale < 0)  # mean of +2 pi and -2 pi, slope of either side
     sign = jnp.where(inside, -1.0, 1.0)
     triple = jnp.where(on_edge, 0.0, triple * sign)

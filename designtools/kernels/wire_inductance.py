@@ -41,6 +41,13 @@ def winding_inductance(groups, mean_distance):
     return (matrix + matrix.T) / 2
 
 
+def soft_potential(points, start, end, current, distance):
+    """Vector potential (P,3) T·m of segments from which the distance is never taken below `distance` (m)."""
+    flow = (end - start) * current[:, None]
+    softening = jnp.full(start.shape[0], distance)
+    return MU_0 / (4 * jnp.pi) * contract(_soft_potential, points, (start, end, softening), flow)[:, 0]
+
+
 def rectangle_mean_distance(width: float, thickness: float) -> float:
     """Geometric mean distance (m) of a rectangle from itself (Maxwell 1873 sec. 692)."""
     a, b = width, thickness

@@ -5,6 +5,9 @@ Integrals over the sections use Gauss-Legendre points of the exact field, which 
 
 from __future__ import annotations
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial.legendre import leggauss
@@ -37,9 +40,95 @@ def stored_energy(blocks, count: int = COUNT):
 
 def axial_force(blocks, count: int = COUNT):
     """Force along z (N,) N on each winding in the field of all: the integral of -J B_r."""
+    return _axial_push(blocks, blocks, count)
+
+
+def _axial_push(blocks, sections, count: int):
+    """Force along z (N,) N on `sections` that carry their current density in the field of `blocks`."""
+    r, z, area = _section(sections, *leggauss(count))
+    radial = section_field(blocks, r, z)[..., 0]
+    return -2 * jnp.pi * jnp.sum(sections.current_density[:, None] * r * radial * area, axis=1)
+
+
+def perimeter(blocks, count: int = 9):
+    """Radius and height r, z (N,Q) m of `count` points along each side of every section, corners once: Q = 4 count - 4."""
+    t = np.linspace(-1, 1, count)
+    across = np.concatenate([-np.ones(count), np.ones(count), t[1:-1], t[1:-1]])
+    along = np.concatenate([t, t, -np.ones(count - 2), np.ones(count - 2)])
+    a, b, low, high = (jnp.asarray(v)[:, None] for v in (blocks.inner_radius, blocks.outer_radius, blocks.z_low, blocks.z_high))
+    return (a + b) / 2 + (b - a) / 2 * across, (low + high) / 2 + (high - low) / 2 * along
+
+
+def section_field(blocks, r, z):
+    """(B_r, B_z) (N,Q,2) T of all blocks at places r, z (N,Q) m, such as points of each section."""
+    field = blocks.field(_meridian(r, z))
+    return jnp.stack([field[:, 0], field[:, 2]], axis=1).reshape(*r.shape, 2)
+
+
+@jax.jit
+def field_by_block(blocks, r, z):
+    """(B_r, B_z) (N,N,Q,2) T at places r, z (N,Q) m, by the block that makes it (first axis)."""
+    return jax.lax.map(lambda one: section_field(one, r, z), _each_alone(blocks))
+
+
+@jax.jit
+def _swirl_by_block(blocks, r, z):
+    """A_phi (N,N,Q) T·m likewise."""
+    return jax.lax.map(lambda one: one.potential(_meridian(r, z))[:, 1].reshape(r.shape), _each_alone(blocks))
+
+
+def _each_alone(blocks):
+    """Leaves (N,1): N magnets of one block."""
+    return jax.tree_util.tree_map(lambda leaf: jnp.asarray(leaf)[:, None], blocks)
+
+
+def force_matrix(blocks, count: int = COUNT):
+    """Axial force (N,N) N on block i (rows) by block j (columns): who pushes whom.
+
+    Antisymmetric up to the error of the rule; the diagonal is zero, since no coil pushes itself; rows sum to `axial_force`.
+    """
     r, z, area = _section(blocks, *leggauss(count))
-    radial = blocks.field(_meridian(r, z))[:, 0].reshape(r.shape)
-    return -2 * jnp.pi * jnp.sum(blocks.current_density[:, None] * r * radial * area, axis=1)
+    radial = field_by_block(blocks, r, z)[..., 0]
+    force = -2 * jnp.pi * jnp.einsum("n,nq,jnq,nq->nj", blocks.current_density, r, radial, area)
+    return force * (1 - jnp.eye(len(force)))
+
+
+def linkage_matrix(blocks, count: int = COUNT):
+    """Integral of A_j . J_i (N,N) A·Wb: twice the energy that blocks i and j share; half its sum is the stored energy."""
+    r, z, area = _section(blocks, *leggauss(count))
+    swirl = _swirl_by_block(blocks, r, z)
+    linkage = 2 * jnp.pi * jnp.einsum("n,nq,jnq,nq->nj", blocks.current_density, r, swirl, area)
+    return (linkage + linkage.T) / 2
+
+
+def axial_stiffness(blocks, count: int = COUNT):
+    """d(force on i)/d(place of j) (N,N) N/m for shifts along z; a negative diagonal pushes a displaced coil back.
+
+    The integral of dB_r/dz along a section is the difference of B_r on its two ends, so no derivative is taken.
+    Across the axis the diagonal is -1/2 of it: the components of a field without sources are harmonic, so the three
+    stiffnesses of a coil in the field of the others sum to zero (Earnshaw); what is stable along is not across.
+    """
+    nodes, weights = leggauss(count)
+    a, b = (jnp.asarray(v)[:, None] for v in (blocks.inner_radius, blocks.outer_radius))
+    r = jnp.tile((a + b) / 2 + (b - a) / 2 * nodes, 2)
+    z = jnp.repeat(jnp.stack([blocks.z_high, blocks.z_low], axis=1), count, axis=1)
+    rule = (b - a) / 2 * np.concatenate([weights, -weights])
+    radial = field_by_block(blocks, r, z)[..., 0]
+    slope = -2 * jnp.pi * jnp.einsum("n,nq,jnq,nq->nj", blocks.current_density, r, radial, rule)
+    slope = slope * (1 - jnp.eye(len(slope)))
+    return jnp.diag(slope.sum(axis=1)) - slope
+
+
+def axial_compression(blocks, count: int = COUNT):
+    """Mean axial stress (N,) Pa at mid-height of each block, positive where its halves are pressed together.
+
+    Half the difference of the forces on the lower and the upper half over the section's annulus: what the block does to
+    itself; its net force is the support's.
+    """
+    middle = (blocks.z_low + blocks.z_high) / 2
+    halves = [(blocks.z_low, middle), (middle, blocks.z_high)]
+    pushes = [_axial_push(blocks, dataclasses.replace(blocks, z_low=low, z_high=high), count) for low, high in halves]
+    return (pushes[0] - pushes[1]) / 2 / (jnp.pi * (blocks.outer_radius**2 - blocks.inner_radius**2))
 
 
 def power(blocks, resistivity: float):

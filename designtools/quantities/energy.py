@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import linalg, sparse
 
-from designtools.kernels.face_inductance import pair_integrals
+from designtools.kernels.face_inductance import coupling
 from designtools.problem import Quantity
 from designtools.sources.sheet import current_operator
 from designtools.units import MU_0
@@ -65,18 +65,15 @@ def inductance_matrix(sheets: list[SheetModel]) -> np.ndarray:
 
 
 def _block(a: SheetModel, b: SheetModel) -> np.ndarray:
-    pairs = np.asarray(pair_integrals(a.vertices[a.triangles[a.faces]], b.vertices[b.triangles]))
-    weight = MU_0 / (4 * np.pi) * a.counts
-    components = zip(_parts(a, a.faces), _parts(b))
-    return sum(seen.T @ (weight[:, None] * (pairs @ sources)) for seen, sources in components)
+    weight = np.repeat(MU_0 / (4 * np.pi) * a.counts, 3)
+    seen = _flow(a)[(3 * a.faces[:, None] + np.arange(3)).ravel()]
+    observers, sources = a.vertices[a.triangles[a.faces]], b.vertices[b.triangles]
+    return coupling(observers, sources, sparse.diags_array(weight) @ seen, _flow(b))
 
 
-def _parts(sheet: SheetModel, faces=None):
-    """Operators coefficients -> K along x, y, z of each face, sparse (F,K)."""
-    operator = current_operator(sheet.vertices, sheet.triangles) @ sheet.basis
-    for axis in range(3):
-        rows = operator[axis::3].tocsr()
-        yield rows if faces is None else rows[faces]
+def _flow(sheet: SheetModel):
+    """Operator coefficients -> K of each face, sparse (3F,K), rows (face, component)."""
+    return sparse.csr_array(current_operator(sheet.vertices, sheet.triangles) @ sheet.basis)
 
 
 def _project(sheet: SheetModel):

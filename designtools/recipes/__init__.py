@@ -10,6 +10,7 @@ _MODULES = {
     "Gradient": "gradient",
     "Magnet": "magnet",
     "BlockMagnet": "block_magnet",
+    "Halbach": "halbach",
     "Shim": "shim",
 }  # spec model -> module
 

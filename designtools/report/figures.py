@@ -12,10 +12,11 @@ from typing import Any
 import contourpy
 import numpy as np
 
-from designtools.export import bodies
+from designtools.export import bodies, siting
 from designtools.export.flat import flatten, former_of
 from designtools.export.glb import former_resolution
 from designtools.result import Ball, Histogram, Lines, PlaneMap, SurfaceMap
+from designtools.siting.drawing import Drawing
 from designtools.units import format as readable
 from designtools.units import read_unit
 
@@ -270,7 +271,28 @@ def _across_the_seam(corners, period: float | None):
     return np.concatenate([right, left]), np.concatenate([every, every[straddles]])
 
 
-DRAWN = {PlaneMap: plane_map, Lines: lines, Histogram: histogram, SurfaceMap: surface_map}
+def siting_drawing(record: Drawing) -> dict:
+    """Plan and elevations on one sheet, to scale, as in the files of the siting folder."""
+    at, size = siting.frames(record)
+    data, named = [], set()
+    for view in record.views:
+        for shape in view.shapes:
+            _, _, width, fill = siting.STYLES[shape.kind]
+            look = {"color": siting.colour(shape)[0], "width": 700 * width, "dash": "dash" if shape.kind in siting.DASHED else "solid"}
+            name = _safe(shape.label or shape.layer)
+            trace = _trace(siting.placed(view, at, shape.outline), name, look) | {"hoverinfo": "name", "legendgroup": name}
+            trace |= {"fill": "toself", "fillcolor": fill} if fill != "none" else {}
+            data.append(trace | {"showlegend": name not in named})
+            named.add(name)
+    layout = _layout("m", "m")
+    layout["xaxis"] |= {"range": [0, float(size[0])], "constrain": "domain"}
+    layout["yaxis"] |= {"range": [0, float(size[1])], "scaleanchor": "x", "constrain": "domain"}
+    return {"data": data, "layout": layout}
+
+
+DRAWN = {
+    PlaneMap: plane_map, Lines: lines, Histogram: histogram, SurfaceMap: surface_map, Drawing: siting_drawing,
+}  # fmt: skip
 
 
 def drawn(record) -> dict | None:

@@ -40,6 +40,25 @@ class Blocks:
         """Vector potential (P,3) T·m (Coulomb gauge) at points (P,3) m."""
         return block.potential(jnp.asarray(points), *self._leaves())
 
+    def extent(self, centre) -> tuple[float, float]:
+        """(nearest, farthest) distance in m from centre (3,) to the windings; the farthest at most too large."""
+        inner, outer, low, high, _ = (np.asarray(value) for value in self._leaves())
+        r, z = np.hypot(centre[0], centre[1]), centre[2]
+        beside = np.maximum(np.maximum(inner - r, r - outer), 0)
+        above = np.maximum(np.maximum(low - z, z - high), 0)
+        tallest = np.maximum(np.abs(low - z), np.abs(high - z))
+        return float(np.hypot(beside, above).min()), float(np.hypot(outer + r, tallest).max())
+
+    def current_elements(self, nodes: int = 64, order: int = 12):
+        """Points (Q,3) m and J dV (Q,3) A·m: `nodes` points round each winding, order x order in its section."""
+        r, z, weight = section_rule(self, order)
+        phi = 2 * np.pi * (np.arange(nodes) + 0.5) / nodes
+        c, s = np.cos(phi)[:, None], np.sin(phi)[:, None]
+        amperes = 2 * np.pi / nodes * r * weight
+        points = jnp.stack([r * c, r * s, jnp.broadcast_to(z, (nodes, z.size))], axis=-1)
+        elements = jnp.stack([-amperes * s, amperes * c, jnp.zeros((nodes, z.size))], axis=-1)
+        return points.reshape(-1, 3), elements.reshape(-1, 3)
+
     def moment(self):
         """Magnetic dipole moment (3,) A·m2: J (z_high - z_low) pi (outer^3 - inner^3)/3 along z."""
         height = self.z_high - self.z_low

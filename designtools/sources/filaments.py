@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from designtools._pytree import pytree
 from designtools.kernels import segment
@@ -47,3 +48,24 @@ class Filaments:
     def potential(self, points):
         """Vector potential (P,3) T·m at points (P,3) m."""
         return segment.potential(jnp.asarray(points), self.start, self.end, self.current)
+
+    def extent(self, centre) -> tuple[float, float]:
+        """(nearest, farthest) distance in m from centre (3,) to the wire."""
+        a, b = np.asarray(self.start) - centre, np.asarray(self.end) - centre
+        d = b - a
+        square = np.maximum(np.sum(d * d, axis=1), 1e-300)
+        t = np.clip(-np.sum(a * d, axis=1) / square, 0, 1)
+        ends = np.linalg.norm(np.concatenate([a, b]), axis=1)
+        return float(np.linalg.norm(a + t[:, None] * d, axis=1).min()), float(ends.max())
+
+    def current_elements(self, nodes: int = 64, order: int = 6):
+        """Points (Q,3) m and I dl (Q,3) A·m: `order` Gauss points on each segment, whatever `nodes`."""
+        t, w = np.polynomial.legendre.leggauss(order)
+        start, end = jnp.asarray(self.start), jnp.asarray(self.end)
+        points = (start + end) / 2 + t[:, None, None] / 2 * (end - start)
+        elements = w[:, None, None] / 2 * (end - start) * self.current[:, None]
+        return points.reshape(-1, 3), elements.reshape(-1, 3)
+
+    def moment(self):
+        """Magnetic dipole moment (3,) A·m2 of a closed path; of an open one, about the origin."""
+        return jnp.asarray(self.current) @ jnp.cross(self.start, self.end) / 2

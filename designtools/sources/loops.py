@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from designtools._pytree import pytree
-from designtools.kernels import loop
+from designtools.kernels import layer, loop
+from designtools.sources.pose import across, unit
 
 
 @pytree
@@ -38,13 +40,29 @@ class Loops:
         """Vector potential (P,3) T·m (Coulomb gauge) at points (P,3) m."""
         return loop.potential(jnp.asarray(points), self.centre, unit(self.normal), self.radius, self.current)
 
+    def scalar_potential(self, points):
+        """Scalar potential (P,) A at points (P,3) m: I/4pi times the solid angle of the flat disc, where it jumps by I."""
+        return layer.disc_potential(jnp.asarray(points), self.centre, unit(self.normal), self.radius, self.current)
+
+    def extent(self, centre) -> tuple[float, float]:
+        """(nearest, farthest) distance in m from centre (3,) to the wires."""
+        normal = np.asarray(self.normal) / np.linalg.norm(self.normal, axis=1, keepdims=True)
+        d = np.asarray(centre) - np.asarray(self.centre)
+        height = np.sum(d * normal, axis=1)
+        beside = np.linalg.norm(d - height[:, None] * normal, axis=1)
+        radius = np.asarray(self.radius)
+        return float(np.hypot(beside - radius, height).min()), float(np.hypot(beside + radius, height).max())
+
+    def current_elements(self, nodes: int = 64):
+        """Points (Q,3) m and I dl (Q,3) A·m: `nodes` points round each loop."""
+        first, second = across(unit(self.normal))
+        phi = 2 * np.pi * (np.arange(nodes) + 0.5) / nodes
+        c, s = np.cos(phi)[:, None, None], np.sin(phi)[:, None, None]
+        radius = jnp.asarray(self.radius)[:, None]
+        points = self.centre + radius * (c * first + s * second)
+        elements = (2 * np.pi / nodes) * radius * self.current[:, None] * (c * second - s * first)
+        return points.reshape(-1, 3), elements.reshape(-1, 3)
+
     def moment(self):
         """Magnetic dipole moment (3,) A·m2: sum of I pi a^2 n."""
         return (self.current * jnp.pi * self.radius**2) @ unit(self.normal)
-
-
-@jax.jit
-def unit(vectors):
-    """Vectors (N,3) scaled to length one."""
-    vectors = jnp.asarray(vectors)
-    return vectors / jnp.sqrt(jnp.sum(vectors**2, axis=-1, keepdims=True))

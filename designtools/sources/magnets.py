@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from designtools._pytree import pytree
 from designtools.kernels import cuboid
+from designtools.kernels.frame import to_own
+from designtools.kernels.streaming import contract
+from designtools.sources.pose import rotation_matrix
 from designtools.units import MU_0
 
 
@@ -43,6 +47,38 @@ class Magnets:
         """Vector potential (P,3) T·m (Coulomb gauge) at points (P,3) m."""
         return cuboid.potential(*self._arguments(points))
 
+    def scalar_potential(self, points):
+        """Scalar potential (P,) A at points (P,3) m; H = -grad inside too."""
+        points, centre, half, axes, polarization = self._arguments(points)
+        far_square = cuboid._far_square(half, cuboid.TOLERANCE)
+        sources = (centre, half, axes.reshape(-1, 9), polarization, far_square)
+        return contract(_scalar_factor, points, sources, jnp.ones((len(centre), 1)))[:, 0, 0] / MU_0
+
+    def extent(self, centre) -> tuple[float, float]:
+        """(nearest, farthest) distance in m from centre (3,) to the magnets."""
+        turn = np.asarray(rotation_matrix(self.rotation))
+        own = np.einsum("nij,ni->nj", turn, np.asarray(centre) - np.asarray(self.centre))
+        half = np.asarray(self.size) / 2
+        outside = np.maximum(np.abs(own) - half, 0)
+        return float(np.linalg.norm(outside, axis=1).min()), float(np.linalg.norm(np.abs(own) + half, axis=1).max())
+
+    def charge_elements(self, nodes: int = 64, order: int = 10):
+        """Points (Q,3) m and charge J.n/mu0 dA (Q,) A·m: order x order Gauss points on each face, whatever `nodes`."""
+        t, w = np.polynomial.legendre.leggauss(order)
+        grid = np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
+        weight = np.outer(w, w).ravel() / 4
+        local, share = [], []
+        half = jnp.asarray(self.size) / 2
+        for axis in range(3):
+            area = 4 * half[:, (axis + 1) % 3] * half[:, (axis + 2) % 3]
+            flux = self.polarization[:, axis] * area / MU_0
+            for side in (-1.0, 1.0):
+                local.append(np.roll(np.column_stack([np.full(len(grid), side), grid]), axis, axis=1))
+                share.append(side * weight[:, None] * flux)
+        own = jnp.concatenate(local)[:, None, :] * half
+        points = self.centre + jnp.einsum("nij,qnj->qni", rotation_matrix(self.rotation), own)
+        return points.reshape(-1, 3), jnp.concatenate(share).reshape(-1)
+
     def moment(self):
         """Magnetic dipole moment (3,) A·m2."""
         return jnp.sum(self.volume()[:, None] * self.polarization_in_space(), axis=0) / MU_0
@@ -60,18 +96,10 @@ class Magnets:
         return jnp.asarray(points), self.centre, half, rotation_matrix(self.rotation), self.polarization
 
 
-@jax.jit
-def rotation_matrix(vector):
-    """Matrices (N,3,3) of rotation vectors (N,3) rad (Rodrigues), smooth at zero."""
-    x, y, z = jnp.asarray(vector).T
-    square = x * x + y * y + z * z
-    small = square < 1e-8
-    angle = jnp.sqrt(jnp.where(small, 1.0, square))
-    sine = jnp.where(small, 1 - square / 6, jnp.sin(angle) / angle)
-    versine = jnp.where(small, 0.5 - square / 24, (1 - jnp.cos(angle)) / angle**2)
-    rows = (
-        (1 - versine * (y * y + z * z), versine * x * y - sine * z, versine * x * z + sine * y),
-        (versine * x * y + sine * z, 1 - versine * (x * x + z * z), versine * y * z - sine * x),
-        (versine * x * z - sine * y, versine * y * z + sine * x, 1 - versine * (x * x + y * y)),
-    )
-    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+def _scalar_factor(xyz, centre, half, axes, polarization, far_square):
+    """mu0 phi = -J.g/4 pi in T·m: one array; g is read off the potentials A = -J x g/4 pi of J along x and z."""
+    own = to_own(xyz, centre, axes)
+    one, zero = jnp.ones_like(half[0]), jnp.zeros_like(half[0])
+    along_x = cuboid.cuboid_potential(own, half, (one, zero, zero), far_square)
+    along_z = cuboid.cuboid_potential(own, half, (zero, zero, one), far_square)
+    return (polarization[0] * along_z[1] - polarization[1] * along_z[0] - polarization[2] * along_x[1],)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from designtools._pytree import pytree
-from designtools.kernels import triangle
+from designtools.kernels import layer, triangle
 
 
 @pytree
@@ -49,10 +51,59 @@ class Sheet:
         corners = jnp.asarray(self.vertices)[self.faces]
         psi = jnp.asarray(self.stream)[self.faces]
         opposite = jnp.roll(corners, 1, axis=1) - jnp.roll(corners, -1, axis=1)  # v0: from v1 to v2
-        twice_area = jnp.linalg.norm(
-            jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-        )
-        return jnp.einsum("fi,fic->fc", psi, opposite) / twice_area[:, None]
+        return jnp.einsum("fi,fic->fc", psi, opposite) / (2 * face_areas(corners)[:, None])
+
+    def scalar_potential(self, points):
+        """Scalar potential (P,) A at points (P,3) m; jumps by psi across the sheet, where it is the mean of both sides.
+
+        The stream function must be zero on every rim: H = -grad holds for current that closes within the sheet.
+        """
+        if not isinstance(self.stream, jax.core.Tracer):
+            _check_rims(self.faces, self.stream)
+        corners, stream = jnp.asarray(self.vertices)[self.faces], jnp.asarray(self.stream)[self.faces]
+        return layer.sheet_potential(jnp.asarray(points), corners, stream, self.surface_current())
+
+    def extent(self, centre) -> tuple[float, float]:
+        """(nearest, farthest) distance in m from centre (3,) to the faces."""
+        return faces_extent(np.asarray(self.vertices)[np.asarray(self.faces)], centre)
+
+    def current_elements(self, nodes: int = 64):
+        """Points (Q,3) m and K dA (Q,3) A·m: seven points on each face, whatever `nodes`."""
+        corners = jnp.asarray(self.vertices)[self.faces]
+        barycentric, weight = triangle_rule()
+        points = jnp.einsum("qi,fic->qfc", barycentric, corners)
+        elements = weight[:, None, None] * face_areas(corners)[:, None] * self.surface_current()
+        return points.reshape(-1, 3), elements.reshape(-1, 3)
+
+    def moment(self):
+        """Magnetic dipole moment (3,) A·m2: half the integral of r x K."""
+        corners = jnp.asarray(self.vertices)[self.faces]
+        return jnp.cross(corners.mean(axis=1), self.surface_current()).T @ face_areas(corners) / 2
+
+
+def face_areas(corners):
+    """Areas (F,) m2 of triangles corners (F,3,3) m."""
+    return jnp.linalg.norm(jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+
+
+def faces_extent(corners, centre) -> tuple[float, float]:
+    """(nearest, farthest) distance in m from centre (3,) to triangles corners (F,3,3) m."""
+    from trimesh.triangles import closest_point
+
+    corners = corners - np.asarray(centre)
+    nearest = np.linalg.norm(closest_point(corners, np.zeros((len(corners), 3))), axis=1).min()
+    return float(nearest), float(np.linalg.norm(corners, axis=2).max())
+
+
+def triangle_rule():
+    """Seven points of degree 5 (Radon 1948): barycentric (7,3) and weights (7,) that sum to 1."""
+    root = math.sqrt(15)
+    points, weights = [[1 / 3] * 3], [9 / 40]
+    for sign in (1, -1):
+        a = (6 + sign * root) / 21
+        points += [[1 - 2 * a, a, a], [a, 1 - 2 * a, a], [a, a, 1 - 2 * a]]
+        weights += [(155 + sign * root) / 1200] * 3
+    return np.array(points), np.array(weights)
 
 
 def shared_edges(faces):
@@ -84,15 +135,6 @@ def current_operator(vertices, faces):
     return scipy.sparse.csr_array((values.ravel(), (rows.ravel(), columns.ravel())), shape=shape)
 
 
-def magnetic_moment(sheet: Sheet):
-    """Magnetic dipole moment (3,) A·m2: half the integral of r x K."""
-    corners = jnp.asarray(sheet.vertices)[sheet.faces]
-    area = (
-        jnp.linalg.norm(jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-    )
-    return jnp.cross(corners.mean(axis=1), sheet.surface_current()).T @ area / 2
-
-
 def _indices(faces, n_vertices: int):
     """Faces as int32, refusing what names no vertex."""
     faces = np.asarray(faces)
@@ -102,3 +144,17 @@ def _indices(faces, n_vertices: int):
             f"{faces.min(initial=0)} to {faces.max(initial=0)}; count vertices from zero"
         )
     return faces.astype(np.int32)
+
+
+def _check_rims(faces, stream):
+    """Refuse a stream function that is not zero on the edges of one face only."""
+    faces, stream = np.asarray(faces), np.asarray(stream)
+    sides = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
+    edges, count = np.unique(sides, axis=0, return_counts=True)
+    rim = edges[count == 1].reshape(-1)
+    worst = np.abs(stream[rim]).max(initial=0.0)
+    if worst > 1e-12 * np.abs(stream).max(initial=0.0):
+        raise ValueError(
+            f"Sheet.scalar_potential: stream must be 0 on every rim of the sheet, got up to {worst:.6g} A; subtract a "
+            "constant, or close the mesh over its holes with faces of constant stream"
+        )

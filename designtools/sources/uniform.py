@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from designtools._pytree import pytree
+from designtools.units import MU_0
 
 
 @pytree
@@ -27,3 +28,13 @@ class Uniform:
     def potential(self, points):
         """Vector potential B x r / 2 (P,3) T·m at points (P,3) m."""
         return jnp.cross(jnp.asarray(self.flux_density), jnp.asarray(points)) / 2
+
+    def scalar_potential(self, points):
+        """Scalar potential -H.r (P,) A, zero at the origin."""
+        return -jnp.asarray(points) @ jnp.asarray(self.flux_density) / MU_0
+
+    def extent(self, centre):
+        """Refused: what makes a background field has no place."""
+        raise TypeError(
+            "extent: the source must be made of conductors or magnets, got Uniform; leave background fields out"
+        )

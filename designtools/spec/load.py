@@ -18,12 +18,13 @@ from pydantic import TypeAdapter, ValidationError
 from designtools.spec.base import Model, Spec, did_you_mean
 from designtools.spec.block_magnet import BlockMagnet
 from designtools.spec.gradient import Gradient
+from designtools.spec.halbach import Halbach
 from designtools.spec.magnet import Magnet
 from designtools.spec.shim import Shim
 
-KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "shim": Shim}
+KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "halbach": Halbach, "shim": Shim}
 VARIANTS: dict[str, dict[str, type[Spec]]] = {"magnet": {"envelope": BlockMagnet}}  # kind -> key whose presence tells
-LATER = ("halbach", "camera", "rf_coil", "rf_shim", "system")  # kinds of the format that have no model yet
+LATER = ("camera", "rf_coil", "rf_shim", "system")  # kinds of the format that have no model yet
 
 KeyPath = tuple[str | int, ...]  # names and list indices
 DEEPEST, MOST_VALUES = 30, 20_000  # of a file: what is deeper or larger is no spec

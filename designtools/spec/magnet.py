@@ -23,6 +23,7 @@ from designtools.spec.base import (
     axis_text,
     mm,
 )
+from designtools.spec.siting import Siting
 
 
 class _Bounded(Model):
@@ -117,13 +118,6 @@ class MagnetObjective(Model):
     def inconsistencies(self):
         if not (self.homogeneity or self.power):
             yield "homogeneity", "must be positive, or `power`; got zero for both"
-
-
-class Siting(Model):
-    """Lines of 0.5 mT and 0.9 mT around the magnet."""
-
-    enabled: bool = True
-    """false leaves the lines and the fringe figures out."""
 
 
 class Magnet(Spec):
