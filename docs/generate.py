@@ -98,7 +98,8 @@ def name_of_figure(field) -> bool:
 
 def physical_words(physical: Physical) -> str:
     known = units.DIMENSIONS[physical.dimension]
-    bound = {None: "", 0.0: ", positive" if physical.strict else ", not negative"}[physical.lower]
+    common = {None: "", 0.0: ", positive" if physical.strict else ", not negative"}
+    bound = common.get(physical.lower, f", at least {physical.lower}")
     return f"{physical.dimension.replace('_', ' ')}{bound}, such as `{known.examples[0]}`"
 
 

@@ -153,7 +153,7 @@ READERS = {
 
 def test_no_format_goes_unread():
     """Images and siting lines belong to other kinds of design and have tests of their own below."""
-    assert set(FORMATS) == set(READERS) | {"nifti", "siting"}
+    assert set(FORMATS) == set(READERS) | {"nifti", "siting", "pockets", "pockets_step", "ledger"}  # the last three: test_halbach
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -484,7 +484,7 @@ def test_siting_lines_reach_as_far_as_the_dipole(small_magnet, tmp_path):
     import pandas
 
     files = export(small_magnet, "siting", tmp_path / "one.svg")
-    assert [path.name for path in files] == ["one-0p5mT.csv", "one-0p9mT.csv", "one.dxf", "one.svg"]
+    assert [path.name for path in files[:4]] == ["one-0p5mT.csv", "one-0p9mT.csv", "one.dxf", "one.svg"]
     moment = np.pi * 0.05**2 * 2e5
     for path, level in zip(files, (0.5e-3, 0.9e-3)):
         line = pandas.read_csv(path, comment="#")
@@ -504,9 +504,8 @@ def test_siting_picture_is_well_formed_and_escaped(small_magnet, tmp_path):
     result = dataclasses.replace(small_magnet, name=synthetic.HOSTILE)
     picture = ElementTree.parse(export(result, "siting", tmp_path / "x.svg")[3]).getroot()
     assert picture.attrib["width"].endswith("mm")
-    assert (
-        not list(picture.iter("script")) and len(list(picture.iter("{http://www.w3.org/2000/svg}path"))) == 4
-    )
+    lines = [path for path in picture.iter("{http://www.w3.org/2000/svg}path") if path.attrib["class"] == "0p5mT"]
+    assert not list(picture.iter("script")) and len(lines) == 3  # one in every view
 
 
 def test_a_homogeneous_field_has_no_siting_line(tmp_path):
@@ -514,5 +513,5 @@ def test_a_homogeneous_field_has_no_siting_line(tmp_path):
 
     wire = Filaments.from_path([[0, 0, 0], [0, 0, 0.1], [0, 0.1, 0]], closed=True)
     result = r.Result("magnet", "x", "done", source=r_assembly([wire, Uniform(flux_density=[0, 0, 1.0])]))
-    with pytest.raises(ValueError, match="must fall below 0.0005 T within 200 m"):
+    with pytest.raises(ValueError, match="a homogeneous part keeps the field above every level"):
         export(result, "siting", tmp_path / "x.svg")

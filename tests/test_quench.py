@@ -61,8 +61,9 @@ def test_tables_invert_and_end():
         assert float(table.after(table.allowed(temperature))) == pytest.approx(temperature, rel=1e-9)
     assert np.isinf(float(table.after(table.allowed(300.0) * 1.01)))
     assert quench.heating(WIRE, field=8.0).allowed(150.0) < table.allowed(150.0)
-    with pytest.raises(ValueError, match="heating: the start must lie in 4 K to 300 K"):
-        quench.heating(WIRE, start=1.9)
+    assert float(quench.heating(WIRE, start=1.9, field=3.0).allowed(100.0)) == pytest.approx(float(table.allowed(100.0)), rel=2e-3)
+    with pytest.raises(ValueError, match="heating: the start must lie in 0 to 300 K"):
+        quench.heating(WIRE, start=350.0)
 
 
 def test_dump_is_the_integral_of_its_decay():

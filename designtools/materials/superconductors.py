@@ -2,10 +2,10 @@
 
 Every surface is a function of two field components, `along` and `across` (T), and the temperature (K): for a round
 wire only their length counts; for a tape `along` lies in its broad face and `across` points out of it (in a coil
-wound flat about z these are B_z and B_r).  Jc (A/m2) is that of the superconductor alone (for REBCO of its layer,
-for strands of all that is not copper).  The functions are smooth up to the upper critical field and zero beyond, and
-JAX differentiates them.  What they say outside the stated range is extrapolation: `Surface.outside` puts it in words,
-`critical_current_density` refuses.
+wound flat about z these are B_z and B_r).  Jc (A/m2) is that of the superconductor alone: for strands of all that is
+not copper, for `REBCO` of the layer, but for `REBCO-GL` of the whole tape.  The functions are smooth up to the upper
+critical field and zero beyond, and JAX differentiates them.  What they say outside the stated range is extrapolation:
+`Surface.outside` puts it in words, `critical_current_density` refuses.
 """
 
 from __future__ import annotations
@@ -161,7 +161,10 @@ def _rebco_process(scale=1.82962e8, upper=132.5, critical=90.0, low=0.5875, high
 
 
 def rebco_gl(strain: float = 0.0) -> Surface:
-    """REBCO tape by Ginzburg-Landau scaling at `strain` (1) of -0.5 to 0.5 %."""
+    """REBCO tape by Ginzburg-Landau scaling at `strain` (1) of -0.5 to 0.5 %: Jc over the whole section of the tape.
+
+    A Wire of it counts the tape as superconductor, and only what is added to the tape as copper.
+    """
     if not -0.005 <= strain <= 0.005:
         raise ValueError(f"rebco_gl: strain must lie in -0.005 to 0.005, got {strain}; the fit is a quartic about its maximum")
     percent = 100 * strain - 0.058
@@ -235,8 +238,8 @@ SURFACES: dict[str, Surface] = {
     for s in (
         Surface(
             "NbTi", _nbti(), (0.2, 13.5), (1.8, 9.0), 9.2,
-            "form: L. Bottura, IEEE Trans. Appl. Supercond. 10 (2000) 1054; constants of CERN's magnum-nb (LHC outer cable, "
-            "3000 A/mm2 at 4.2 K and 5 T times 1.037)", heat=nbti_heat,
+            "form: L. Bottura, IEEE Trans. Appl. Supercond. 10 (2000) 1054; constants of CERN's magnum-nb "
+            "(3112 A/mm2 at 4.2 K and 5 T)", heat=nbti_heat,
         ),
         Surface(
             "Nb3Sn", _summers(), (1.0, 24.0), (1.8, 16.0), 18.0,
@@ -245,7 +248,7 @@ SURFACES: dict[str, Surface] = {
         ),
         Surface(
             "Nb3Sn-Bordini", _bordini(), (1.0, 22.0), (1.8, 15.0), 16.3,
-            "form: Bordini's fit of HL-LHC strands; constants of CERN's magnum-nb", mass_density=8950.0,
+            "form: Bordini's fit for Nb3Sn strands; constants of CERN's magnum-nb", mass_density=8950.0,
         ),
         nb3sn_iter(),
         Surface(

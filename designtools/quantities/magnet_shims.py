@@ -20,7 +20,8 @@ from designtools.sources import Arcs, Assembly, Filaments, Loops
 
 @dataclass(frozen=True)
 class ShimCoil:
-    """One coil: its term (degree n, order m, "cosine" or "sine") and its source, whose largest conductor carries 1 A·turn.
+    """One coil: its term (degree n, order m, "cosine" or "sine") and its source, whose largest loop or row of arcs carries
+    1 A·turn.
 
     strength: coefficient (T at the reference radius, convention of `harmonics`) per ampere-turn; impurity: largest other
     coefficient up to twice the clean degree, relative to it.
@@ -46,7 +47,10 @@ def shim_set(coil_radius: float, half_length: float, radius: float, degree: int 
     clean up to degree + 2.
     """
     if not (coil_radius > radius > 0 and half_length > 0):
-        raise ValueError(f"shim_set: coil_radius must exceed radius, both positive, got {coil_radius:g} and {radius:g} m, half_length {half_length:g} m")
+        raise ValueError(
+            f"shim_set: coil_radius must exceed radius and all be positive, got coil_radius {coil_radius:g} m, "
+            f"radius {radius:g} m, half_length {half_length:g} m"
+        )
     heights = half_length * np.linspace(-1, 1, 2 * (degree + 3))
     coils = [_zonal_coil(n, coil_radius, heights, radius, degree + 2) for n in range(1, degree + 1)]
     for m in range(1, order + 1):

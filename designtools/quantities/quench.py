@@ -42,11 +42,14 @@ class Heating:
 
 
 def heating(wire: Wire, start: float = 4.2, field: float = 0.0) -> Heating:
-    """The tables of a wire from `start` (K) in a constant field (T): the higher the field the hotter, so give the peak."""
+    """The tables of a wire from `start` (K) in a constant field (T): the higher the field the hotter, so give the peak.
+
+    A start below 4 K counts as 4 K, where the fits begin: what heat there is below it is left out, on the safe side.
+    """
     low, high = COPPER_RANGE
-    if not low <= start < high:
-        raise ValueError(f"heating: the start must lie in {low:g} K to {high:g} K, where the heat capacities are known, got {start:g} K")
-    t = np.geomspace(start, high, _STEPS)
+    if not 0 < start < high:
+        raise ValueError(f"heating: the start must lie in 0 to {high:g} K, where the heat capacities are known, got {start:g} K")
+    t = np.geomspace(max(start, low), high, _STEPS)
     heat = np.asarray(wire.copper * copper_heat(t) + wire.superconductor * wire.surface.heat(t, field))
     resistivity = np.asarray(copper_resistivity(t, wire.rrr, field))
     return Heating(t, _integral(t, wire.copper * heat / resistivity), _integral(t, heat))

@@ -69,7 +69,8 @@ def load_fraction(surface: Surface, along, across, density, temperature):
     fraction is 1e6.  The derivative is that of the intersection.
     """
     along, across, density = jnp.broadcast_arrays(*(jnp.asarray(v, float) for v in (along, across, density)))
-    excess = lambda scale, a, c, j: surface.density(scale * a, scale * c, temperature) - scale * jnp.abs(j)
+    density = jnp.maximum(jnp.abs(density), 1.0)  # A/m2: without current the line would end where the surface has no slope
+    excess = lambda scale, a, c, j: surface.density(scale * a, scale * c, temperature) - scale * j
     frozen = [jax.lax.stop_gradient(v) for v in (along, across, density)]
     scale = jnp.exp(_root(lambda s: excess(jnp.exp(s), *frozen), jnp.full(along.shape, np.log(1e-6)), np.log(1e6)))
     slope = jax.jvp(lambda s: excess(s, *frozen), (scale,), (jnp.ones_like(scale),))[1]
@@ -111,7 +112,10 @@ def allowed_field(surface: Surface, density: float, temperature: float, margin: 
     excess = lambda b: surface.density(*((0.0, b) if surface.anisotropic else (b, 0.0)), temperature) - scale * density
     found = float(jnp.exp(_root(lambda b: excess(jnp.exp(b)), jnp.array(np.log(1e-6)), np.log(1e3))))
     if trouble := surface.outside(found, temperature):
-        raise ValueError(f"{trouble}; the load line of {density / 1e6:.4g} A/mm2 with a margin of {100 * margin:g} % ends there: change the copper ratio")
+        raise ValueError(
+            f"{trouble}; the load line of {density / 1e6:.4g} A/mm2 with a margin of {100 * margin:g} % ends there: "
+            "change the copper ratio"
+        )
     return found / scale
 
 

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from designtools.problem import Design
 from designtools.quantities import demagnetisation, permanent
 from designtools.recipes.halbach_evidence import evidence
-from designtools.recipes.halbach_stock import Option, Ring, options, remanence_at, slots
+from designtools.recipes.halbach_stock import Option, Ring, options, slots
 from designtools.recipes.product import Product, Recipe
 from designtools.solve import integer, minimax
 from designtools.solve.solution import Relaxation, Solution, Status
@@ -25,7 +25,7 @@ from designtools.sources.magnets import Magnets
 from designtools.spec import fingerprint
 from designtools.units import format
 
-MERIDIAN = 33  # target points on a quarter of a circle
+MERIDIAN = 61  # target points on a quarter of a circle
 ALONG_B0 = np.array([1.0, 0.0, 0.0])
 ROUNDING = 300  # exchanges that settle the rounding to the machine's grid
 PASSES = 3  # of the choice, when the magnets demagnetise each other

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from designtools import regions
@@ -38,12 +36,23 @@ def evidence(setting, solution, product, progress) -> Evidence:
     say("draws of the magnets' scatter")
     drawn = scattered(setting, magnets, say)
     say("fringe field")
-    fringe = {name: fringe_extent(magnets, level, axis=_letter(spec.frame.bore_axis), angles=ANGLES) for name, level in LINES.items()} if spec.siting.enabled else {}
+    fringe = _fringe(spec, magnets) if spec.siting.enabled else {}
     table = project(magnets, max(spec.region.half_widths), DEGREE, axis=spec.frame.b0_axis, rule=2 * DEGREE)
     figures = _field_figures(setting, magnets, points, table) | _magnet_figures(setting, solution, product, loads)
     figures |= _scatter_figures(drawn) | _fringe_figures(fringe)
     audit = _audit(setting, solution, product, points, drawn)
     return Evidence(figures, audit, plots.plots(setting, solution, magnets, loads, drawn, fringe, table), plots.maps(setting, magnets, table), _implied(spec))
+
+
+def _fringe(spec, magnets) -> dict:
+    """Reach of both lines; so far from a cube its field is a dipole's to (edge/distance)^4."""
+    axis = _letter(spec.frame.bore_axis)
+    return {name: fringe_extent(as_dipoles(magnets), level, axis=axis, angles=ANGLES) for name, level in LINES.items()}
+
+
+def as_dipoles(magnets: Magnets) -> Dipoles:
+    """A dipole at the centre of every magnet."""
+    return Dipoles(np.asarray(magnets.centre), np.asarray(magnets.polarization_in_space() * magnets.volume()[:, None]) / MU_0)
 
 
 def _letter(axis) -> str:
@@ -144,7 +153,7 @@ def _scatter_figures(drawn) -> dict[str, Figure]:
 def _fringe_figures(fringe) -> dict[str, Figure]:
     figures = {}
     for name, found in fringe.items():
-        words = f"outermost |B| = {format(found.level, 'T')}, from the centre"
+        words = f"outermost |B| = {format(found.level, 'T')}, magnets as dipoles, from the centre"
         figures[f"fringe_axial_{name}"] = Figure(found.axial, "m", f"{words}, along the bore")
         figures[f"fringe_radial_{name}"] = Figure(found.radial, "m", f"{words}, across the bore")
     return figures
@@ -166,8 +175,7 @@ def assembly_order(setting, magnets: Magnets) -> np.ndarray:
 def _audit(setting, solution, product, points, drawn) -> dict:
     """The same figures by every road: stages, dipoles, what the optimiser saw, magpylib, temperature."""
     b0, stock, magnets = setting.b0, slots(setting.spec)[0], product.source
-    dipoles = Dipoles(np.asarray(magnets.centre), np.asarray(magnets.polarization_in_space() * magnets.volume()[:, None]) / MU_0)
-    roads = {**product.stages, "point dipoles": dipoles}
+    roads = {**product.stages, "point dipoles": as_dipoles(magnets)}
     sample = points[: DENSE // 3 + 1]
     rows = {}
     for name, source in roads.items():

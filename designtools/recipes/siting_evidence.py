@@ -38,11 +38,12 @@ def siting_pieces(source, siting, bore_axis=(0.0, 0.0, 1.0), progress: Callable 
     standing, plates, audit = _with_plates(source, site, say)
     say("fringe field: extents and the siting drawing")
     axis = "xyz"[int(np.argmax(np.abs(bore_axis)))]
-    fringe = {name: fringe_extent(standing, level, axis) for name, level in site.levels.items() if not _doubt(source, level)}
+    fringe = {name: fringe_extent(source, level, axis) for name, level in site.levels.items() if not _doubt(source, level)}
     drawing = draw(standing, site)
     peaks = _peaks(standing, site)
     figures = _fringe_figures(source, site, fringe) | _peak_figures(peaks) | _zone_figures(source, drawing)
-    plots = _maps(standing, site, fringe) | {"siting": drawing} | _tables(source, site, fringe, drawing, peaks) | plates
+    plots = _maps(standing, site, fringe) | {"siting": drawing} | _tables(source, site, fringe, drawing, peaks)
+    plots |= plates | _attenuation(source, standing, site, drawing)
     return SitingPieces(figures, tuple(_zone_limits(drawing)), plots, audit)
 
 
@@ -62,6 +63,17 @@ def _with_plates(source, site: Site, say):
     return found.source, {"plates": table}, {"plates": record | {"solver": found.record}}
 
 
+def _attenuation(source, standing, site: Site, drawing: Drawing) -> dict[str, Table]:
+    """What the plates take from the field at the worst place of every zone."""
+    if not (site.plates and drawing.zones):
+        return {}
+    places = site.points([found.peak.place for found in drawing.zones])
+    bare, kept = magnitude(source, places), magnitude(standing, places)
+    rows = tuple((f.zone.name, format(a, "T"), format(b, "T"), f"{a / b:.2f}") for f, a, b in zip(drawing.zones, bare, kept))
+    columns = ("zone", "without the plates", "with them", "attenuation")
+    return {"attenuation": Table("Attenuation by the plates", columns, rows, "At the place where the zone's field is largest with the plates.")}
+
+
 def _doubt(source, level: float) -> str:
     """Why a source cannot be asked for a level (a vendor's table has an end), or ""."""
     return source.warning(level) if hasattr(source, "warning") else ""
@@ -72,7 +84,7 @@ def _doubt(source, level: float) -> str:
 
 def _fringe_figures(source, site: Site, fringe) -> dict[str, Figure]:
     figures = {}
-    with_steel = ", with the plates of steel" if site.plates else ""
+    with_steel = ", of the magnet without its plates (the drawing has the lines with them)" if site.plates else ""
     for name, level in site.levels.items():
         found, doubt = fringe.get(name), _doubt(source, level)
         words = f"outermost |B| = {format(level, 'T')}, from the isocentre{with_steel}"

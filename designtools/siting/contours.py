@@ -61,7 +61,8 @@ def contour(of, level: float, plane: Plane, size: float, cells: int = CELLS, sag
 
     of: points (P,3) m -> (P,) positive values that fall below the level far away; size (m): its sources lie within
     it of the origin.  The grid that finds the lines has `cells` points along the longer side of the region: details
-    smaller than its spacing can be missed, every line found is refined on `of` itself.
+    smaller than its spacing can be missed, every line found is refined on `of` itself.  Where `of` is NaN nothing is
+    known; lines that run into such a part are left out.
     """
     if not level > 0:
         raise ValueError(f"contour: level must be positive, got {level!r}")
@@ -72,8 +73,8 @@ def contour(of, level: float, plane: Plane, size: float, cells: int = CELLS, sag
     x, y = (np.linspace(c - half, c + half, COARSE) for c in middle)
     x, y = _shrunk(x, y, _grid(excess, x, y), cells)
     lines = contourpy.contour_generator(x, y, (values := _grid(excess, x, y)).T).lines(0.0)
-    refined = [_smooth(excess, _on_edges(excess, np.asarray(line), x, y, values), sag) for line in lines]
-    return Contour(float(level), tuple(refined))
+    closed = [line for line in map(np.asarray, lines) if np.array_equal(line[0], line[-1])]
+    return Contour(float(level), tuple(_smooth(excess, line, sag) for line in _on_edges(excess, closed, x, y, values)))
 
 
 def _window(plane: Plane, radius: float):
@@ -104,9 +105,11 @@ def _shrunk(x, y, values, cells: int):
 # ---- onto the exact line ----------------------------------------------------------------------------
 
 
-def _on_edges(excess, line, x, y, values) -> np.ndarray:
-    """Vertices moved along the grid edges they lie on to where the quantity itself crosses."""
-    open_line = line[:-1]
+def _on_edges(excess, lines, x, y, values) -> list[np.ndarray]:
+    """Vertices of closed lines moved along the grid edges they lie on to where the quantity itself crosses."""
+    if not lines:
+        return []
+    open_line = np.concatenate([line[:-1] for line in lines])
     column, row = (np.clip(np.searchsorted(a, v, "right") - 1, 0, len(a) - 2) for a, v in ((x, open_line[:, 0]), (y, open_line[:, 1])))
     nearest = [np.argmin(np.abs(a[None] - v[:, None]), axis=1) for a, v in ((x, open_line[:, 0]), (y, open_line[:, 1]))]
     off = np.stack([np.abs(a[n] - v) / (a[1] - a[0]) for a, n, v in zip((x, y), nearest, open_line.T)])
@@ -114,15 +117,15 @@ def _on_edges(excess, line, x, y, values) -> np.ndarray:
     low = np.where(along_y, nearest[0], column), np.where(along_y, row, nearest[1])
     high = np.where(along_y, nearest[0], column + 1), np.where(along_y, row + 1, nearest[1])
     ends = [np.stack([x[i], y[j]], axis=1) for i, j in (low, high)]
-    moved = crossing(excess, *ends, values[low], values[high])
-    return np.concatenate([moved, moved[:1]])
+    moved = np.split(crossing(excess, *ends, values[low], values[high]), np.cumsum([len(line) - 1 for line in lines])[:-1])
+    return [np.concatenate([line, line[:1]]) for line in moved]
 
 
-def crossing(excess, a, b, at_a, at_b, rounds: int = 60) -> np.ndarray:
+def crossing(excess, a, b, at_a, at_b, rounds: int = 30) -> np.ndarray:
     """Points (n,d) between a and b (n,d) where excess(points) = 0; at_a, at_b (n,) must differ in sign.
 
-    The Illinois variant of regula falsi, every edge at once, until each bracket is shorter than 1e-7 m or each
-    value is zero to rounding.
+    The Illinois variant of regula falsi, every edge at once, until no guess moves by more than 1e-7 m or each value
+    is zero to 1e-9.
     """
     low, high, f_low, f_high = np.zeros(len(a)), np.ones(len(a)), at_a.copy(), at_b.copy()
     length, guess = np.linalg.norm(b - a, axis=1), np.full(len(a), 0.5)
@@ -134,7 +137,7 @@ def crossing(excess, a, b, at_a, at_b, rounds: int = 60) -> np.ndarray:
         beyond = np.sign(value) == np.sign(f_low)
         f_low, f_high = np.where(beyond, value, f_low / 2), np.where(beyond, f_high / 2, value)
         low, high = np.where(beyond, guess, low), np.where(beyond, high, guess)
-        if np.all((np.abs(value) < 1e-9) | (moved < CLOSE / 10)):
+        if np.all((np.abs(value) < 1e-9) | (moved < CLOSE)):
             break
     return a + guess[:, None] * (b - a)
 

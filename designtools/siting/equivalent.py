@@ -15,6 +15,7 @@ from designtools._pytree import pytree
 from designtools.units import MU_0
 
 TERMS = 8  # degrees 1, 3, ... 15
+INSIDE = 0.95  # of the nearest distance: nearer than that nothing is known
 PRIOR = 20.0  # of each term at the nearest distance, over the strongest level
 _HIDDEN = {"static": True}
 
@@ -28,7 +29,8 @@ class EquivalentMagnet:
     `distances`, the smallest and largest of the table; `residual` m, the largest miss of a distance in the table;
     `covariance` (K,K) T2 of the coefficients, from the residual or the table's rounding, whichever is larger.
 
-    Inside distances[0] it is no field of anything, and outside the levels of the table it is a guess: see `covers`.
+    Nearer than 0.95 of distances[0] nothing is known and every method gives NaN; outside the levels of the table the
+    field is a guess: see `covers`.
     """
 
     coefficients: jax.Array
@@ -55,7 +57,7 @@ class EquivalentMagnet:
 
     def field(self, points):
         """Flux density (P,3) T at points (P,3) m."""
-        place, r, x = _polar(points)
+        place, r, x = self._polar(points)
         powers = self.coefficients * (self.radius / r[:, None]) ** (self._degrees() + 2)
         upper, slope = _upper(x, len(self._degrees()))
         along = jnp.sum(powers * (self._degrees() + 1) * upper, axis=1)
@@ -64,7 +66,7 @@ class EquivalentMagnet:
 
     def potential(self, points):
         """Vector potential (P,3) T·m (Coulomb gauge) at points (P,3) m."""
-        place, r, x = _polar(points)
+        place, r, x = self._polar(points)
         n = self._degrees()
         powers = self.coefficients / n * self.radius * (self.radius / r[:, None]) ** (n + 1)
         around = jnp.sum(powers * _lower(x, len(n))[1], axis=1) / r
@@ -72,7 +74,7 @@ class EquivalentMagnet:
 
     def scalar_potential(self, points):
         """Scalar potential (P,) A at points (P,3) m, H = -grad of it, zero far away."""
-        _, r, x = _polar(points)
+        _, r, x = self._polar(points)
         powers = self.coefficients * self.radius * (self.radius / r[:, None]) ** (self._degrees() + 1)
         return jnp.sum(powers * _lower(x, len(self._degrees()))[0], axis=1) / MU_0
 
@@ -110,18 +112,18 @@ class EquivalentMagnet:
     def _settings(self):
         return self.covariance, self.radius, self.levels, self.distances, self.residual
 
+    def _polar(self, points):
+        """Points (P,3) m, their distances r (P,) m, NaN within the table's nearest line, and cosines of their polar angle."""
+        place = jnp.asarray(points)
+        r = jnp.sqrt(jnp.sum(place**2, axis=1))
+        r = jnp.where(r < INSIDE * self.distances[0], jnp.nan, r)
+        return place, r, place[:, 2] / r
+
     def _degrees(self) -> np.ndarray:
         return 2 * np.arange(np.shape(self.coefficients)[0]) + 1
 
 
 # ---- Legendre functions of the odd degrees n and of n + 1 ---------------------------------------------
-
-
-def _polar(points):
-    """Points (P,3) m, their distances r (P,) m and cosines (P,) of their polar angle."""
-    place = jnp.asarray(points)
-    r = jnp.sqrt(jnp.sum(place**2, axis=1))
-    return place, r, place[:, 2] / r
 
 
 def _columns(x, degrees):

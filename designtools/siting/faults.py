@@ -15,7 +15,7 @@ def without(source, lost):
     """The source with the coils `lost` carrying no current; all others keep theirs.
 
     source: Blocks, Loops, an Assembly, or a mapping name -> source.  lost: "shield" (all coils whose moment opposes
-    the whole), names of a mapping, or numbers that count the coils from 1 as the tables of a report do.  Raises
+    the field of the whole at the isocentre), names of a mapping, or numbers that count the coils from 1 as the tables of a report do.  Raises
     ValueError for a coil that is not there.
     """
     if isinstance(source, dict):
@@ -42,8 +42,8 @@ def _without_parts(parts: dict, lost: list):
 
 
 def _opposing(source) -> list[int]:
-    moments = _axial_moments(source)
-    found = np.flatnonzero(moments * moments.sum() < 0) + 1
+    centre = float(np.asarray(source.field(np.zeros((1, 3))))[0, 2])
+    found = np.flatnonzero(_axial_moments(source) * centre < 0) + 1
     if not found.size:
         raise ValueError("fault: 'shield' must be coils that oppose the others, but all coils run the same way")
     return found.tolist()

@@ -59,8 +59,8 @@ class Patch:
     at: Callable
 
 
-def peak(of, patches, count: int = 24) -> Peak:
-    """Largest of(points) over the patches: `count` x `count` points on each, then three zooms about the best.
+def peak(of, patches, count: int = 16) -> Peak:
+    """Largest of(points) over the patches: `count` x `count` points on each, then four zooms about the best.
 
     Outside its sources |B| has no maximum inside a volume, so the surface of a volume shows its largest |B|.
     """
@@ -69,7 +69,7 @@ def peak(of, patches, count: int = 24) -> Peak:
 
 def _peak_on(of, patch: Patch, count: int) -> Peak:
     middle, half, best = np.array([0.5, 0.5]), 0.5, None
-    for _ in range(4):
+    for _ in range(5):
         u, v = (np.clip(np.linspace(c - half, c + half, count), 0, 1) for c in middle)
         uv = np.stack([a.ravel() for a in np.meshgrid(u, v, indexing="ij")])
         points = patch.at(*uv)

@@ -4,6 +4,9 @@
 
 The linear relaxation gives a bound no placement beats; branch and bound raises it; single pieces are then moved while
 that helps.  All is scaled to the base's own variation, so units do not matter.
+
+It cheats between the points: with many pockets and free pieces the field may vary more there than on them.  Give points
+twice as dense as the pockets' own detail, or a `thrift`, and judge on other points.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import roots_jacobi
 
 from designtools._pytree import pytree
 from designtools.kernels import polyhedron
-from designtools.sources.sheet import face_areas, faces_extent, triangle_rule
+from designtools.sources.sheet import face_areas, faces_extent
 from designtools.units import MU_0
 
 
@@ -60,9 +61,9 @@ class Polyhedra:
         return 0.0 if np.any(_winding(corners - np.asarray(centre), self.body) > 0.5) else nearest, farthest
 
     def charge_elements(self, nodes: int = 64):
-        """Points (Q,3) m and charge J.n/mu0 dA (Q,) A·m: seven points on each face, whatever `nodes`."""
+        """Points (Q,3) m and charge J.n/mu0 dA (Q,) A·m: 64 points on each face, whatever `nodes`."""
         corners = jnp.asarray(self.vertices)[self.faces]
-        barycentric, weight = triangle_rule()
+        barycentric, weight = _conical_rule()
         normal = jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
         flux = jnp.einsum("fc,fc->f", normal, jnp.asarray(self.polarization)[self.body]) / MU_0
         points = jnp.einsum("qi,fic->qfc", barycentric, corners)
@@ -139,3 +140,11 @@ def _winding(corners, body):
     dot = lambda u, v: np.einsum("fc,fc->f", u, v)
     angle = 2 * np.arctan2(dot(a, np.cross(b, c)), la * lb * lc + dot(a, b) * lc + dot(b, c) * la + dot(c, a) * lb)
     return np.bincount(np.asarray(body), angle) / (4 * np.pi)
+
+
+def _conical_rule(order: int = 8):
+    """Points of degree 2 order - 1 on a triangle (Stroud 1971): barycentric (Q,3) and weights (Q,) that sum to 1."""
+    t, along = np.polynomial.legendre.leggauss(order)
+    s, across = roots_jacobi(order, 0, 1)
+    s, t = (x.ravel() for x in np.meshgrid((1 + s) / 2, (1 + t) / 2, indexing="ij"))
+    return np.column_stack([1 - s, s * (1 - t), s * t]), np.outer(across, along).ravel() / 4

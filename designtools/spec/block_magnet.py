@@ -174,7 +174,7 @@ class BlockMagnet(Spec):
     fringe: Containment | None = None
     """Active shielding; left out for an unshielded magnet."""
     envelope: Envelope
-    """Where conductor may lie."""
+    """The ring in which conductor may lie, less its keep_out zones."""
     conductors: Annotated[tuple[Conductor, ...], Field(min_length=1)]
     """The winding materials, best first where several may lie in one place."""
     operating_current: PositiveCurrent | None = None
@@ -184,7 +184,7 @@ class BlockMagnet(Spec):
     symmetric: bool = True
     """true makes the magnet mirror-symmetric about the plane through the origin."""
     blocks: BlockRules = BlockRules()
-    """What a winding may look like."""
+    """How many blocks, how near to each other, how thin."""
     limits: MagnetLimits = MagnetLimits()
     """Limits that the optimiser holds beside field, homogeneity and fringe."""
     protection: Protection = Protection()

@@ -10,7 +10,6 @@ from pydantic import Field
 from designtools.spec.base import (
     Audit,
     Count,
-    Length,
     Model,
     NonNegativeLength,
     NonNegativeRatio,
@@ -141,9 +140,9 @@ class Refinement(Model):
 class SearchEffort(Model):
     """How long the search goes on; the same numbers give the same magnet."""
 
-    rounds: Rounds = 2500
+    rounds: Rounds = 1800
     """Exchanges of several rings at once."""
-    nodes: Nodes = 60
+    nodes: Nodes = 40
     """Linear programmes spent on raising the certified bound."""
     seed: Seed = 0
     """Seed of the search."""
