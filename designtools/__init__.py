@@ -24,6 +24,7 @@ _PHYSICAL = {  # 64-bit arithmetic from the first use on
     "Blocks": "designtools.sources",
     "Cylinders": "designtools.sources",
     "Dipoles": "designtools.sources",
+    "EquivalentMagnet": "designtools.siting.equivalent",
     "Filaments": "designtools.sources",
     "Loops": "designtools.sources",
     "Magnets": "designtools.sources",

@@ -78,7 +78,7 @@ class _Rays:
 
     def __init__(self, source, level, centre, frame, order):
         self.source, self.level, self.centre, self.frame = source, level, centre, frame
-        self.inside = source.extent(centre)[1] * 1.001
+        self.inside = source.extent(centre)[1] * 1.001 or 1e-3  # a dipole at the centre has no size of its own
         self.far, self.from_here = _far_form(source, level, centre, order)
         self.outside = self._end_of_field()
 

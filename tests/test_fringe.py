@@ -93,3 +93,9 @@ def test_refusals_are_sentences():
         fringe_extent(Uniform([0, 0, 1]))
     with pytest.raises(ValueError, match="level must be a positive"):
         fringe_extent(coaxial([0.5], [1e6]), level=0)
+
+
+def test_a_dipole_at_the_centre():
+    """FR02: the 0.5 mT surface of 1e6 A m2 ends at 7.3680629972808 m on the axis and 5.8480354764257 m across."""
+    found = fringe_extent(Dipoles([[0, 0, 0]], [[0, 0, 1e6]]))
+    assert found.axial == pytest.approx(7.3680629972808, abs=1e-3) and found.radial == pytest.approx(5.8480354764257, abs=1e-3)

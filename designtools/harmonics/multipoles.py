@@ -55,7 +55,7 @@ def multipoles(source, order: int, centre=(0.0, 0.0, 0.0)) -> Multipoles:
     circles need more points than the order.  Raises TypeError for a source without elements.
     """
     centre = tuple(float(c) for c in centre)
-    radius = float(source.extent(np.asarray(centre))[1])
+    radius = float(source.extent(np.asarray(centre))[1]) or 1e-3  # a dipole at the centre has no size of its own
     if not has_rules(source):
         raise TypeError(
             f"multipoles: the source must be made of currents and charges with rules of any fineness, got "
