@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from designtools.fringe import fringe_extent
-from designtools.sources import Blocks, Loops, Magnets, Uniform
+from designtools.sources import Blocks, Dipoles, Loops, Magnets, Uniform
 from designtools.units import MU_0
 
 
