@@ -50,7 +50,7 @@ def stl(triangles) -> bytes:
         ("a.json", '[{"type": "Circle", "diameter": -1}]', "Circle must have sound arguments"),
         ("a.json", '[{"type": "Circle", "diameter": 0.4, "orientation": 5}]', "Circle must have sound arguments"),
         ("a.json", '[{"type": "Circle", "diameter": 0.4, "position": [[0, 0, 0], [0, 0, 1]]}]', "must have one position"),
-        ("a.json", '[{"type": "Dipole", "moment": [0, 0, 1]}]', "got Dipole"),
+        ("a.json", '[{"type": "Sensor", "pixel": [0, 0, 1]}]', "got 'Sensor'"),
         ("a.json", '[{"type": "Cuboid", "dimension": [1, 1, 1], "polarization": [0, 0, 1]}]', "--radius"),
     ],
 )

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from designtools.kernels.elliptic import potential_integral, ring_integrals
-from designtools.kernels.streaming import contract, in_pairs
+from designtools.kernels.streaming import contract, in_pairs, real
 from designtools.units import MU_0
 
 
@@ -32,6 +32,7 @@ def field(points, centre, normal, radius, current):
     """Flux density (P,3) T at points (P,3) m: centre (N,3) m, unit normal (N,3), radius (N,) m, current (N,) A."""
     if radius.shape[0] == 0:
         return jnp.zeros(points.shape)
+    current = real(current)
     points, centre, normal, radius = (array.astype(current.dtype) for array in (points, centre, normal, radius))
     weights = _field_weights(centre, normal, current)
     along, radial = contract(field_factors, points, (centre, normal, radius), weights, single=True)
@@ -52,6 +53,7 @@ def _swirl(kernel, points, sources, current):
     """Sum of I (A_phi/r) n x d over the loops: n and n x (centre - origin) are its weights."""
     if current.shape[0] == 0:
         return jnp.zeros(points.shape)
+    current = real(current)
     points, *sources = (array.astype(current.dtype) for array in (points, *sources))
     centre, normal = sources[:2]
     total = contract(kernel, points, tuple(sources), _potential_weights(centre, normal, current), single=True)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from designtools.kernels.elementary import log1p
-from designtools.kernels.streaming import contract
+from designtools.kernels.streaming import contract, real
 from designtools.units import MU_0
 
 
@@ -25,6 +25,7 @@ def field(points, start, end, current):
     if start.shape[0] == 0:
         return jnp.zeros(points.shape)
     # sum I f d x (r - start) = (sum f I d) x (r - o) - sum f I d x (start - o): one matrix product
+    current = real(current)
     points, start, end = (array.astype(current.dtype) for array in (points, start, end))
     weights = _moments(start, end, current)
     total = contract(field_factor, points, (start, end), weights, single=True)[:, 0]
@@ -33,7 +34,7 @@ def field(points, start, end, current):
 
 def potential(points, start, end, current):
     """Vector potential (P,3) T·m (Coulomb gauge for closed paths) of the same segments."""
-    flow = (end - start) * current[:, None]
+    flow = real((end - start) * current[:, None])
     total = contract(potential_factor, points, (start, end), flow, single=True)[:, 0]
     return MU_0 / (4 * jnp.pi) * total
 

@@ -170,6 +170,11 @@ def _stack(sums):
     return jnp.asarray(library.stack(sums, axis=1))
 
 
+def real(array):
+    """The array in its own floating precision; whole numbers as float64."""
+    return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(jnp.float64)
+
+
 def _as(array, dtype):
     """The array in this precision; nothing is computed where it has it already."""
     return array if array.dtype == dtype else array.astype(dtype)

@@ -102,7 +102,8 @@ def solve(standard: Standard, gap: float, elastic: float | None = None, estimate
     small = standard.linear.size < SMALL and standard.epigraphs
     only_peaks = all(e.measure == "peak" for e in standard.epigraphs)
     definite = _positive_definite(standard.quadratic)
-    if definite and 0 < standard.linear.size < SMALL and not standard.epigraphs and not len(standard.cones.radius):
+    step = elastic is not None and not estimate  # of a descent
+    if step and definite and 0 < standard.linear.size < SMALL and not standard.epigraphs and not len(standard.cones.radius):
         return _solve_at_once(standard, elastic)
     if only_peaks and not small and definite:
         return _solve_reduced(standard, elastic, estimate, progress)
