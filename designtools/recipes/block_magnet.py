@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import jax
 import jax.numpy as jnp
@@ -33,8 +34,11 @@ from designtools.units import format
 
 CIRCLES, FAR_CIRCLES = 80, 60  # places per quarter of the region's surface, of the ellipse
 LOAD_POINTS = 5  # along each side of a block, where stress and peak field are held
-STEPS, STATIONARY = 120, 1e-5  # of the descent: the volume moves by less than that relative
+STEPS, STATIONARY = 160, 1e-5  # of the descent: the volume moves by less than that relative
+ROUNDINGS = 6  # of the turns of a few blocks that are tried before the search gives up
+CURRENT_PLAY = 0.01  # below the operating current, relative, that makes up for whole turns: the bound holds for any lower current
 SLIGHT = 2e-3  # of all section, below which a block is left out
+HELD = 0.995  # of stress and field allowed, which the optimiser uses: its points on a surface miss a little of the peak
 MARGIN = 0.98  # of the variation allowed, which the optimiser uses: the audit looks at other points
 
 
@@ -311,36 +315,49 @@ def volume(windings: Windings) -> Term:
 def _whole(setting: Setting, frame: Frame, solution: Solution, say) -> Solution:
     """Round the layers, then the turns of half the blocks left at a time, those nearest to whole numbers first.
 
-    After each rounding the lengths of the others and all places move again; the last time the current does.
+    After each rounding the lengths of the others and all places move again; the current makes up for the rest.
     """
     used = [setting.spec.conductors[int(c)].wire for c in frame.windings.conductor]
     height, width = (np.array([getattr(w, name) for w in used]) for name in ("height", "width"))
     windings = _numbers(solution.design.parts["windings"])
     inner, outer, low, high = np.asarray(windings.sections()).T
     layers = np.maximum(1, np.round((outer - inner) / height))
-    windings = replace(_resized(windings, layers * height, high - low), layers=layers)
+    density = (1 - CURRENT_PLAY / 2) * np.asarray(windings.density)
+    windings = replace(_resized(windings, layers * height, high - low), layers=layers, density=density)
     say("whole layers")
     free = np.ones(layers.size, bool)
     solution = _moved(setting, frame, windings, say, free)
     while solution.status.ok and free.any():
-        windings = _numbers(solution.design.parts["windings"])
-        windings, free = _rounded(windings, layers * height, width, free)
-        say(f"whole turns; {free.sum()} of {free.size} lengths still free")
-        solution = _moved(setting, frame, windings, say, free)
+        solution, free = _fewer_free(setting, frame, _numbers(solution.design.parts["windings"]), layers * height, width, free, say)
     return solution
 
 
-def _rounded(windings: Windings, thickness, width, free):
-    """Windings with half of the free lengths made whole turns, and which lengths are still free."""
+def _fewer_free(setting: Setting, frame: Frame, windings: Windings, thickness, width, free, say):
+    """The search after half of the free lengths became whole turns, the first of a few roundings from which it succeeds."""
+    turns, left = _roundings(windings, width, free)
+    for count, rounded in enumerate(turns):
+        say(f"whole turns, rounding {count + 1} of {len(turns)}; {left.sum()} of {left.size} lengths still free")
+        whole = np.where(windings.central(), 2.0, 1.0)
+        sized = replace(_resized(windings, thickness, rounded * width / whole), turns=np.where(left, 0.0, rounded))
+        solution = _moved(setting, frame, sized, say, left)
+        if solution.status.ok:
+            break
+    return solution, left
+
+
+def _roundings(windings: Windings, width, free):
+    """Turns (N,) to try, the nearest first, then each with one or two more blocks rounded the other way; which lengths stay free."""
     _, _, low, high = np.asarray(windings.sections()).T
-    whole = np.where(windings.central(), 2.0, 1.0)  # of which the optimiser sees one half
-    turns = whole * (high - low) / width
-    near = np.where(free, np.abs(turns - np.round(turns)), np.inf)
-    chosen = np.argsort(near)[: (free.sum() + 1) // 2]
-    free = free.copy()
-    free[chosen] = False
-    turns = np.where(free, turns, np.maximum(1, np.round(turns)))
-    return replace(_resized(windings, thickness, turns * width / whole), turns=np.where(free, 0.0, turns)), free
+    turns = np.where(windings.central(), 2.0, 1.0) * (high - low) / width  # of a central block the optimiser sees one half
+    off = turns - np.round(turns)
+    chosen = np.argsort(np.where(free, np.abs(off), np.inf))[: (free.sum() + 1) // 2]
+    left = free.copy()
+    left[chosen] = False
+    nearest = np.where(left, turns, np.maximum(1, np.round(turns)))
+    other = np.maximum(1, np.round(turns) + np.where(off >= 0, 1, -1))
+    least = chosen[np.argsort(-np.abs(off[chosen]))]  # those that lose least by going the other way
+    flips = [c for size in (0, 1, 2) for c in combinations(least, size)][:ROUNDINGS]
+    return [np.where(np.isin(np.arange(turns.size), flip), other, nearest) for flip in flips], left
 
 
 def _numbers(windings: Windings) -> Windings:
@@ -359,7 +376,7 @@ def _resized(windings: Windings, thickness, length) -> Windings:
 def _moved(setting: Setting, frame: Frame, windings: Windings, say, stretch) -> Solution:
     """Thicknesses held; radii, heights and the lengths that `stretch` (N,) marks free: least volume.
 
-    With no length left, the current is free instead and the evenest field is sought.
+    Once some lengths are held the current is free a little; with no length left the evenest field is sought.
     """
     n, held = windings.density.size, windings.central()
     directions = (np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))  # inner, outer, low, high edge
@@ -367,11 +384,13 @@ def _moved(setting: Setting, frame: Frame, windings: Windings, say, stretch) -> 
     across, along = np.ptp(frame.boxes[:, :2], axis=1), np.ptp(frame.boxes[:, 2:], axis=1)
     reach = np.concatenate([across, np.where(held, 0.0, along), np.where(stretch, along, 0.0)])
     free = [Free(lambda d: d.parts["windings"].edges, -reach, reach, name="places", basis=basis)]
-    minimise = [volume(windings)]
-    if not stretch.any():
-        column = np.asarray(windings.density)[:, None]
-        free.append(Free(lambda d: d.parts["windings"].density, -0.1, 0.1, name="current", basis=column))
-        minimise = [Term(rms_variation(setting, windings), "sum_squares", scale=10.0)]
+    if not stretch.all():
+        density = np.asarray(windings.density)
+        share = float(np.mean(np.abs(density) / setting.densities[np.asarray(windings.conductor, int)]))
+        play = (1 - CURRENT_PLAY) / share - 1, 1 / share - 1
+        free.append(Free(lambda d: d.parts["windings"].density, *play, name="current", basis=density[:, None]))
+    even = Term(rms_variation(setting, windings), "sum_squares", scale=10.0)
+    minimise = [volume(windings) if stretch.any() else even]
     inside = Limit(Quantity("places", "m", lambda d: d.parts["windings"].edges), *_walls_of(frame), scale=1e-4, label="envelope")
     problem = _problem(setting, frame, windings, free, minimise, [inside])
     return _feasible(descent.solve(problem, max_iter=STEPS, tolerance=STATIONARY if stretch.any() else 1e-3, progress=say))
@@ -463,7 +482,7 @@ def load_limits(setting: Setting, windings: Windings) -> list[Limit]:
             parts.append(design.parts["windings"].density[:, None] * field[..., 0] * r / stress)
         return jnp.stack(parts)
 
-    return [Limit(Quantity("loads", "1", shares), upper=1.0, scale=1e-3, label="limits (hoop_stress, peak_field, load_line_margin)")]
+    return [Limit(Quantity("loads", "1", shares), upper=HELD, scale=1e-3, label="limits (hoop_stress, peak_field, load_line_margin)")]
 
 
 def _surface_field(design: Design):

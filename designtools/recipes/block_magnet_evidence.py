@@ -135,14 +135,14 @@ def _scatter_figures(spread: Scatter | None, spec) -> dict[str, Figure]:
 
 
 def _implied(spec) -> tuple[dict, ...]:
-    """What the spec asks of the magnet besides its requirements."""
-    rows = [("central_field", ">=", 0.9999 * spec.field.strength), ("homogeneity_pp", "<=", spec.field.homogeneity)]
+    """What the spec asks of the magnet besides its requirements; the strength is held as an equality, to a millionth."""
+    rows = [("central_field", ">=", (1 - 1e-6) * spec.field.strength), ("homogeneity_pp", "<=", spec.field.homogeneity)]
     if spec.limits.hoop_stress:
-        rows.append(("hoop_stress_max", "<=", 1.005 * spec.limits.hoop_stress))
+        rows.append(("hoop_stress_max", "<=", spec.limits.hoop_stress))
     if spec.limits.load_line_margin:
-        rows.append(("critical_current_margin", ">=", 0.995 * spec.limits.load_line_margin))
+        rows.append(("critical_current_margin", ">=", spec.limits.load_line_margin))
     if spec.limits.peak_field:
-        rows.append(("peak_field", "<=", 1.005 * spec.limits.peak_field))
+        rows.append(("peak_field", "<=", spec.limits.peak_field))
     return tuple({"quantity": q, "op": op, "limit": limit} for q, op, limit in rows)
 
 

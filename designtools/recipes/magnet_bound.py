@@ -124,8 +124,12 @@ def certificate(task: Task, progress=None) -> Certificate:
         return _infeasible(programme)
     while len(cells.r) * len(cells.z) < FINEST:
         say(f"linear programme on {len(cells.index)} rings: {answer.volume:.5g} m3")
-        cells = _refined(task, cells, answer)
-        answer, programme = _solved(replace(_programme(task, cells), cut_place=programme.cut_place, cut_normal=programme.cut_normal))
+        finer = _refined(task, cells, answer)
+        found, refined = _solved(replace(_programme(task, finer), cut_place=programme.cut_place, cut_normal=programme.cut_normal))
+        if found is None:
+            say(f"the {len(finer.index)} rings that pay cannot do it alone: the programme stays with {len(cells.index)}")
+            break  # the bound needs multipliers only, whatever cells they came from
+        cells, answer, programme = finer, found, refined
     coarse, fine = (_dual(task, answer, n) for n in (2 * FINEST, 8 * FINEST))
     say(f"at least {fine:.5g} m3 of conductor; on {len(cells.index)} rings {answer.volume:.5g} m3")
     return Certificate(_on_grid(cells, answer.fill), cells.r, cells.z, answer.volume, fine, abs(fine - coarse), {})
@@ -316,5 +320,10 @@ def _infeasible(p: Programme) -> Certificate:
     answer, _ = _solved(p, elastic=True)
     names = ("strength", "variation", "level")
     found = {name: float(v) for name, v in zip(names, answer.slack) if v > 1e-6} if answer else {}
+    if not found:
+        raise ValueError(
+            "the linear programme of the magnet must be feasible or say by how much it is not, got neither; "
+            "change field.strength, field.homogeneity or fringe a little, or enlarge the envelope"
+        )
     fill = np.zeros((len(p.cells.r) - 1, len(p.cells.z) - 1))
-    return Certificate(fill, p.cells.r, p.cells.z, np.nan, np.inf, 0.0, found or {"strength": 1.0})
+    return Certificate(fill, p.cells.r, p.cells.z, np.nan, np.inf, 0.0, found)

@@ -26,7 +26,8 @@ from designtools.solve.solution import Relaxation, Solution, Status
 FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 1e-11, 1.0  # in units of the range between the bounds
 FEASIBLE = 1e-6  # violation in units of a limit's scale that counts as none
 FIRST_PRICE, HIGHEST_PRICE = 10.0, 1e6  # of one unit of violation; the highest relative to the objective at the start
-BENDS = 3  # second-order corrections of a step before it is given up
+RESTORING, STIFFNESS = 8, 1e4  # steps towards the limits alone, when steps ran out a little outside them; the price of their length squared
+BENDS, SATISFIED = 3, 0.75  # second-order corrections of a step before it is given up; the share of the fall foretold that needs none
 DAMPING, STEADYING = 1e-12, 1e-5  # of the largest curvature, of the slope: keep the model strictly convex
 
 
@@ -146,7 +147,30 @@ def _search(task: Task, point: Point, max_iter: int, tolerance: float, progress)
         if ratio > 1e-4:
             curvature = curvature.learned(task.problem, point, trial, proposal)
             point = trial
+    point = _restored(task, point)
+    history.append(_record(point, price, radius, stationarity))
     return _solution(task, point, Status.NOT_CONVERGED, stationarity, history)
+
+
+def _restored(task: Task, point: Point) -> Point:
+    """The nearest point that meets all limits, where Newton's steps on the limits alone lead to one; else the point."""
+    reached = point
+    for _ in range(RESTORING):
+        if reached.violation.sum() <= FEASIBLE:
+            return reached
+        trial = task.at(task.moved(reached.x, _nearest(task, reached)))
+        if not trial.violation.sum() < reached.violation.sum():
+            break
+        reached = trial
+    return reached if reached.violation.sum() <= FEASIBLE else point
+
+
+def _nearest(task: Task, point: Point) -> np.ndarray:
+    """The shortest step (n,) in units of the ranges to where the tangents meet all limits."""
+    box, n = task.reach(point.x, FIRST_RADIUS), len(task.size)
+    program = assembly.programme(task.problem, *box, _tangents(point, point.values))
+    program = replace(program, quadratic=STIFFNESS * np.eye(n), linear=np.zeros(n), constant=0.0, epigraphs=())
+    return np.clip(np.nan_to_num(standard.solve(program, 1e-8, elastic=FIRST_PRICE).x), *box)
 
 
 def _steered(task: Task, point: Point, radius: float, price: float, highest: float, curvature: Curvature):
@@ -184,8 +208,7 @@ def _record(point: Point, price, radius, stationarity) -> dict:
 
 def _propose(task: Task, point: Point, radius: float, price: float, curvature: Curvature, shift=None) -> Proposal:
     """The best step of the model; `shift` replaces the values from which the tangents start (second-order correction)."""
-    start = point.values if shift is None else shift
-    tangents = {name: Affine(np.ravel(start[name]), point.jacobians[name], start[name].shape) for name in start}
+    tangents = _tangents(point, point.values if shift is None else shift)
     program = assembly.programme(task.problem, *task.reach(point.x, radius), tangents)
     program = replace(program, quadratic=_convex(program.quadratic + curvature.matrix, np.linalg.norm(program.linear)))
     answer = standard.solve(program, 1e-8, elastic=price)
@@ -194,6 +217,10 @@ def _propose(task: Task, point: Point, radius: float, price: float, curvature: C
     violation = task.violation(values)
     gain = point.merit(price) - program.objective(step) - price * float(violation.sum())
     return Proposal(step, gain, violation, program)
+
+
+def _tangents(point: Point, start: dict[str, np.ndarray]) -> dict[str, Affine]:
+    return {name: Affine(np.ravel(start[name]), point.jacobians[name], start[name].shape) for name in start}
 
 
 def _convex(matrix: np.ndarray, slope: float) -> np.ndarray:
@@ -208,7 +235,7 @@ def _tried(task: Task, point: Point, proposal: Proposal, radius: float, price: f
     best = (*_outcome(task, point, proposal, price), proposal)
     trial, step = best[0], proposal.step
     for _ in range(BENDS):
-        if best[1] > 0.1 or not proposal.gain > 0 or not np.isfinite(trial.objective):
+        if best[1] > SATISFIED or not proposal.gain > 0 or not np.isfinite(trial.objective):
             break
         shift = {n: v - (point.jacobians[n] @ step).reshape(v.shape) for n, v in trial.values.items()}
         bent = replace(_propose(task, point, radius, price, curvature, shift), gain=proposal.gain)
