@@ -284,7 +284,7 @@ def _least_norm(rows: Rows, scale: np.ndarray, prices: np.ndarray) -> Step:
 def _within_prices(multipliers, relaxed, prices) -> np.ndarray:
     """Multipliers scaled down where a slack's share exceeds its price: only then is the dual value a bound."""
     share = np.abs(multipliers) @ relaxed
-    factor = np.minimum(1.0, prices / np.maximum(share, 1e-300))
+    factor = prices / np.maximum(share, prices)
     return multipliers * np.where(relaxed > 0, factor, 1.0).min(axis=1, initial=1.0)
 
 
