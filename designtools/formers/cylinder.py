@@ -22,6 +22,7 @@ class Cylinder:
     centre: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     periodic = (True, False)
+    developable = True
 
     @property
     def span(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -56,14 +57,22 @@ class Cylinder:
         Odd rows are turned by half a step, so the mesh keeps every mirror plane of the cylinder and its
         rotations by 2 pi / n_u: what is symmetric stays symmetric after discretisation.
         """
-        n_u = 4 * max(2, round(2 * np.pi * self.radius / resolution / 4))
-        n_v = 2 * max(1, round(self.length / resolution / np.sqrt(3)))
-        v = np.linspace(-self.length / 2, self.length / 2, n_v + 1)
-        shift = (np.arange(n_v + 1) % 2) / 2
-        u = 2 * np.pi * (np.arange(n_u)[:, None] + shift) / n_u
-        uv = np.stack([u, np.broadcast_to(v, u.shape)], axis=-1).reshape(-1, 2)
-        rims = tuple(np.arange(n_u) * (n_v + 1) + end for end in (0, n_v))
-        return SurfaceMesh(self.at(uv), _staggered_faces(n_u, n_v), uv, rims)
+        return tube_mesh(self, 2 * np.pi * self.radius, self.length, resolution)
+
+
+def tube_mesh(former, around: float, along: float, resolution: float) -> SurfaceMesh:
+    """Staggered rows on a former whose u is periodic: `around` and `along` are its lengths (m) over u and v.
+
+    Edges are about `resolution` m; see `Cylinder.mesh`.
+    """
+    n_u = 4 * max(2, round(around / resolution / 4))
+    n_v = 2 * max(1, round(along / resolution / np.sqrt(3)))
+    v = np.linspace(*former.span[1], n_v + 1)
+    shift = (np.arange(n_v + 1) % 2) / 2
+    u = 2 * np.pi * (np.arange(n_u)[:, None] + shift) / n_u
+    uv = np.stack([u, np.broadcast_to(v, u.shape)], axis=-1).reshape(-1, 2)
+    rims = tuple(np.arange(n_u) * (n_v + 1) + end for end in (0, n_v))
+    return SurfaceMesh(former.at(uv), _staggered_faces(n_u, n_v), uv, rims)
 
 
 def _staggered_faces(n_u: int, n_v: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from designtools.formers.mesh import SurfaceMesh
@@ -52,20 +53,27 @@ def find(meshes: list[SurfaceMesh], frame: np.ndarray, centre: np.ndarray, sign_
     return _close(generators, sign_of, centre)
 
 
-def vertex_basis(mesh: SurfaceMesh, symmetry: Symmetry) -> sparse.csc_matrix:
-    """Orthonormal basis (V,K) of the stream functions that are symmetric and constant on every rim.
+def vertex_basis(mesh: SurfaceMesh, symmetry: Symmetry, still=None) -> sparse.csc_matrix:
+    """Orthonormal basis (V,K) of the stream functions that are symmetric and constant on every group of `still`.
 
-    Current cannot leave through a rim, so psi is constant there.  A psi that is constant everywhere carries
-    no current: where the symmetry admits it, the first rim is held at zero.
+    still: arrays of vertices that carry no current between them, by default the rims, through which current cannot
+    leave; groups that share a vertex are one.  A psi that is constant on a connected part carries no current there:
+    where the symmetry admits it, one group (or vertex) of the part is held at zero.
     """
     n = len(mesh.vertices)
-    label = _merge_rims(n, mesh.boundaries)
+    still = mesh.boundaries if still is None else still
+    label = _merged(n, still)
     weight = sparse.csr_matrix((n, n))
     for q, sign in zip(symmetry.maps, symmetry.signs):
         image = _permutation(mesh.vertices - symmetry.centre, q)
         weight = weight + sparse.csr_matrix((np.full(n, sign / len(symmetry)), (image, np.arange(n))), (n, n))
     merge = sparse.csr_matrix((np.ones(n), (np.arange(n), label)), (n, label.max() + 1))
-    return _without_constant(_orthonormal_columns(weight @ merge), mesh.boundaries)
+    return _without_constants(_orthonormal_columns(weight @ merge), mesh, still)
+
+
+def components(mesh: SurfaceMesh) -> np.ndarray:
+    """Number (V,) of the connected part of the mesh that each vertex belongs to."""
+    return _joined_by(len(mesh.vertices), mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]])
 
 
 def orbits(points: np.ndarray, symmetry: Symmetry) -> tuple[np.ndarray, np.ndarray]:
@@ -124,12 +132,16 @@ def _close(generators, sign_of, centre) -> Symmetry:
     return Symmetry(np.array(maps), signs, tuple(name for name, _ in generators), centre)
 
 
-def _merge_rims(n: int, rims) -> np.ndarray:
-    """Vertex -> unknown: every vertex its own, but each rim a single one."""
-    label = np.arange(n)
-    for rim in rims:
-        label[rim] = rim.min()
-    return np.unique(label, return_inverse=True)[1]
+def _merged(n: int, groups) -> np.ndarray:
+    """Vertex -> unknown: every vertex its own, but each group a single one."""
+    return _joined_by(n, *(np.column_stack([g[:-1], g[1:]]) for g in groups))
+
+
+def _joined_by(n: int, *pairs) -> np.ndarray:
+    """Number (n,) of the connected part of each of n nodes joined by pairs (k,2)."""
+    ends = np.concatenate([np.zeros((0, 2), int), *pairs])
+    graph = sparse.csr_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (n, n))
+    return connected_components(graph, directed=False)[1]
 
 
 def _orthonormal_columns(columns: sparse.spmatrix) -> sparse.csc_matrix:
@@ -145,10 +157,15 @@ def _orthonormal_columns(columns: sparse.spmatrix) -> sparse.csc_matrix:
     return (columns[:, unique] @ sparse.diags(1 / norms[unique])).tocsc()
 
 
-def _without_constant(basis: sparse.csc_matrix, rims) -> sparse.csc_matrix:
-    """Drop the column of the first rim (or of vertex 0) where a constant psi lies in the span of the basis."""
-    one = np.ones(basis.shape[0])
-    if np.abs(basis @ (basis.T @ one) - one).max() > 1e-9:
-        return basis
-    pinned = rims[0][0] if rims else 0
-    return basis[:, np.asarray(basis[pinned].todense()).ravel() == 0].tocsc()
+def _without_constants(basis: sparse.csc_matrix, mesh: SurfaceMesh, still) -> sparse.csc_matrix:
+    """Drop one column for each psi in the span of the basis that is constant on every connected part."""
+    part = components(mesh)
+    for number in range(part.max() + 1):
+        one = (part == number).astype(float)
+        constant = basis @ (basis.T @ one)
+        means = np.bincount(part, constant) / np.bincount(part)
+        if np.abs(means).max() < 1e-9 or np.abs(constant - means[part]).max() > 1e-9:
+            continue
+        pinned = next((group[0] for group in still if part[group[0]] == number), np.argmax(one))
+        basis = basis[:, np.asarray(basis[[pinned]].todense()).ravel() == 0].tocsc()
+    return basis

@@ -1,4 +1,4 @@
-"""Gradient coils on cylinders: from the spec to a convex problem in the stream function, and to wires.
+"""Gradient coils on surfaces of any shape: from the spec to a convex problem in the stream function, and to wires.
 
 The convex problem (Turner 1993; Poole & Bowtell 2007; Lemdiasov & Ludwig 2005): minimise dissipated power,
 stored energy and peak current density of the sheets, while the encoded component B.b0 stays within the error
@@ -9,28 +9,30 @@ within what the conductor's pitch allows, and force and torque within theirs.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from scipy.spatial import cKDTree
 
 from designtools import regions, units
 from designtools.formers import symmetry as symmetries
-from designtools.formers.cylinder import Cylinder
 from designtools.formers.mesh import SurfaceMesh
 from designtools.problem import Design, Free, Limit, Problem, Term
 from designtools.quantities import energy, field, force, sheet
+from designtools.recipes import targets
 from designtools.recipes.product import Product, Recipe
+from designtools.recipes.surfaces import Patch, joined_mesh, patches, still_groups
 from designtools.regions import Region
 from designtools.solve import convex
 from designtools.solve.solution import Solution
 from designtools.sources import Assembly, Sheet
 from designtools.units import MU_0
-from designtools.windings import contour, join
+from designtools.windings import join
 from designtools.windings.spacing import wire_spacing
 from designtools.windings.winding import Winding
 
-AROUND = 88  # triangles around a former where the spec states no resolution
 TARGET_ORDER = 60  # harmonic degree integrated exactly by the target points
 VOLUME_ORDER = 10  # the same for the points of the fitted gradient
 RESERVE = 0.03  # of the error allowed, kept for what turns and joints add
@@ -41,10 +43,10 @@ UNIQUE = 1e-3  # weight of the power beside a peak objective, so that the patter
 
 @dataclass(frozen=True)
 class Layer:
-    """One current-carrying surface: its former and mesh, and one basis, face and count per symmetry orbit."""
+    """One current-carrying surface, of one or several patches: its mesh, and one basis, face and count per symmetry orbit."""
 
     name: str
-    former: Cylinder
+    patches: tuple[Patch, ...]
     mesh: SurfaceMesh
     basis: sparse.spmatrix
     faces: np.ndarray
@@ -53,7 +55,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Setting:
-    """The geometry of the task: everything the later hops share.  Points are one per symmetry orbit."""
+    """The geometry of the task: everything the later hops share.  Points are one per symmetry orbit.
+
+    shape: points -> u (m), the field wanted over target.strength; size (m): radius of the primary, or how near it comes.
+    """
 
     spec: object
     frame: np.ndarray
@@ -61,6 +66,8 @@ class Setting:
     symmetry: symmetries.Symmetry
     target: Region
     stray: Region | None
+    shape: Callable
+    size: float
 
     @property
     def b0(self) -> np.ndarray:
@@ -71,13 +78,19 @@ class Setting:
         return np.asarray(self.spec.region.centre, float)
 
     def distance(self, points) -> np.ndarray:
-        """Signed distance (P,) m from the centre of the region along the gradient axis."""
-        return (np.asarray(points) - self.centre) @ np.asarray(self.spec.target.gradient_axis, float)
+        """u (P,) m: of a linear target the signed distance from the centre of the region along the gradient axis."""
+        return self.shape(np.asarray(points))
 
     @property
     def reach(self) -> float:
-        """Largest |distance| in the region (m)."""
-        return self.spec.region.extent(self.spec.target.gradient_axis)
+        """Largest |u| in the region (m)."""
+        return targets.reach_of(self.spec, self.shape)
+
+    @property
+    def direction(self) -> np.ndarray:
+        """The axis (3,) along which the report looks: the gradient axis, or one across the bore."""
+        axis = self.spec.target.gradient_axis
+        return self.frame[0] if axis is None else np.asarray(axis, float)
 
 
 # --- from the spec to geometry ------------------------------------------------------------------
@@ -85,22 +98,32 @@ class Setting:
 
 def prepare(spec) -> Setting:
     """Meshes, their common symmetry with the task, and the points at which the field is held."""
-    frame = coil_frame(spec)
-    axis = frame[2]
-    formers = {
-        name: Cylinder(layer.radius, layer.length, frame, axis * layer.centre) for name, layer in spec.layers.items()
-    }
-    meshes = {name: f.mesh(spec.mesh.resolution or 2 * np.pi * f.radius / AROUND) for name, f in formers.items()}
-    found = _symmetry(spec, frame, meshes)
-    layers = tuple(_layer(name, formers[name], mesh, found) for name, mesh in meshes.items())
+    frame, shape = coil_frame(spec), targets.shape_of(spec)
+    parts = {name: patches(name, s, frame, spec.target.gradient_axis, spec.mesh.resolution) for name, s in spec.layers.items()}
+    meshes = {name: joined_mesh(found) for name, found in parts.items()}
+    margin = (spec.conductor.width + spec.conductor.spacing) / 2
+    still = {name: still_groups(mesh, spec.keep_out, margin) for name, mesh in meshes.items()}
+    size = _size(spec, meshes["primary"])
+    found = _symmetry(spec, frame, meshes, still, shape, size)
+    layers = tuple(_layer(name, parts[name], mesh, found, still[name]) for name, mesh in meshes.items())
     stray = _stray_region(spec, frame)
-    return Setting(spec, frame, layers, found, _folded(_target_region(spec), found), stray and _folded(stray, found))
+    target = _folded(_target_region(spec), found)
+    return Setting(spec, frame, layers, found, target, stray and _folded(stray, found), shape, size)
+
+
+def _size(spec, primary: SurfaceMesh) -> float:
+    """Radius of the primary (m); of a surface that is no tube, how near it comes to the centre of the region."""
+    if spec.primary.tube:
+        return spec.primary.inner_radius
+    away = np.linalg.norm(primary.vertices - np.asarray(spec.region.centre), axis=1)
+    return float(away.min())
 
 
 def coil_frame(spec) -> np.ndarray:
     """Rows: two directions across the bore, the first along the gradient (or B0) where it has a part across; the bore."""
     bore = np.asarray(spec.frame.bore_axis, float)
-    for wish in (spec.target.gradient_axis, spec.frame.b0_axis, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)):
+    wishes = [spec.target.gradient_axis, spec.frame.b0_axis, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)]
+    for wish in (w for w in wishes if w is not None):
         across = np.asarray(wish, float) - bore * np.dot(wish, bore)
         if np.linalg.norm(across) > 1e-9:
             first = across / np.linalg.norm(across)
@@ -127,24 +150,43 @@ def _stray_region(spec, frame) -> Region | None:
     return regions.cylinder(spec.stray.radius, spec.stray.length, 56, n_z, frame, "stray")
 
 
-def _symmetry(spec, frame, meshes) -> symmetries.Symmetry:
-    origin = frame[2] * spec.primary.centre
-    fold = int(np.gcd.reduce([len(mesh.boundaries[0]) for mesh in meshes.values()]))
-    return symmetries.find(list(meshes.values()), frame, origin, lambda q: _stream_sign(spec, q, origin), fold)
+def _symmetry(spec, frame, meshes, still, shape, size: float) -> symmetries.Symmetry:
+    vertices = meshes["primary"].vertices
+    origin = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    rims = [len(rim) for mesh in meshes.values() for rim in mesh.boundaries[:1]]
+    held = [mesh.vertices[np.unique(np.concatenate(still[name]))] for name, mesh in meshes.items() if len(still[name])]
+
+    def sign_of(q):
+        same = all(_same_points((points - origin) @ q.T + origin, points) for points in held)
+        return _stream_sign(spec, q, origin, shape, size) if same else 0
+
+    return symmetries.find(list(meshes.values()), frame, origin, sign_of, int(np.gcd.reduce(rims or [4])))
 
 
-def _stream_sign(spec, q: np.ndarray, origin: np.ndarray) -> int:
+def _same_points(a, b) -> bool:
+    return cKDTree(b).query(a)[0].max() < 1e-7 * max(np.ptp(b, axis=0).max(), 1e-12)
+
+
+def _stream_sign(spec, q: np.ndarray, origin: np.ndarray, shape, size: float) -> int:
     """Sign psi takes under the map q about `origin`, or 0 where q does not carry the task onto itself.
 
     B(Qx) = s Q B(x), so the component along b gets s times the sign of b under Q, and must equal the
-    sign of the gradient axis under Q.
+    sign of the wanted field under Q.
     """
-    sign = _sign_under(q, spec.frame.b0_axis) * _sign_under(q, spec.target.gradient_axis)
     held = [np.asarray(spec.region.centre, float)] + ([np.zeros(3)] if spec.stray else [])
-    shape = np.diag(np.square(spec.region.half_widths))
+    form = np.diag(np.square(spec.region.half_widths))
     carried = all(np.allclose(q @ (p - origin) + origin, p, atol=1e-9) for p in held)
-    carried = carried and np.allclose(q @ shape @ q.T, shape, rtol=1e-9)
-    return sign if carried and _magnet_is_carried(spec, q) else 0
+    carried = carried and np.allclose(q @ form @ q.T, form, rtol=1e-9)
+    if not (carried and _magnet_is_carried(spec, q, size)):
+        return 0
+    return _sign_under(q, spec.frame.b0_axis) * _shape_sign(shape, q, origin, held[0], size)
+
+
+def _shape_sign(shape, q: np.ndarray, origin, centre, size: float) -> int:
+    """Sign the wanted field takes under the map, 0 for neither."""
+    here = centre + np.random.default_rng(1).uniform(-1, 1, (20, 3)) * size
+    value, image = shape(here), shape((here - origin) @ q.T + origin)
+    return next((s for s in (1, -1) if np.allclose(image, s * value, rtol=0, atol=1e-9 * np.abs(value).max())), 0)
 
 
 def _sign_under(q: np.ndarray, axis) -> int:
@@ -152,19 +194,19 @@ def _sign_under(q: np.ndarray, axis) -> int:
     return int(np.sign(along)) if abs(abs(along) - 1) < 1e-9 else 0
 
 
-def _magnet_is_carried(spec, q: np.ndarray) -> bool:
+def _magnet_is_carried(spec, q: np.ndarray, size: float) -> bool:
     """Whether the magnet's field goes over into itself up to a sign; asked only where a limit needs it."""
     if spec.limits.torque is None and spec.limits.net_force is None:
         return True
-    here = np.random.default_rng(0).uniform(-1, 1, (8, 3)) * spec.primary.radius
+    here = np.random.default_rng(0).uniform(-1, 1, (8, 3)) * size
     b = np.asarray(background(spec).field(here))
     image = np.asarray(background(spec).field(here @ q.T))
     return any(np.allclose(image, s * b @ q.T, rtol=1e-9, atol=1e-9 * np.abs(b).max()) for s in (1, -1))
 
 
-def _layer(name, former, mesh, found) -> Layer:
+def _layer(name, parts, mesh, found, still) -> Layer:
     faces, counts = symmetries.orbits(mesh.corner.mean(axis=1), found)
-    return Layer(name, former, mesh, symmetries.vertex_basis(mesh, found), faces, counts)
+    return Layer(name, parts, mesh, symmetries.vertex_basis(mesh, found, still), faces, counts)
 
 
 def _folded(region: Region, found) -> Region:
@@ -191,26 +233,26 @@ def problem(setting: Setting, densest: float | None = None) -> Problem:
     """
     spec, layers = setting.spec, setting.layers
     parts = {l.name: Sheet(l.mesh.vertices, l.mesh.faces, np.zeros(len(l.mesh.vertices))) for l in layers}
-    bound = 1e3 * natural_stream(spec)
+    bound = 1e3 * natural_stream(spec, setting.size)
     free = [Free(lambda d, n=l.name: d.parts[n].stream, -bound, bound, l.name, l.basis) for l in layers]
     return Problem(Design(parts), free, _objective(setting), _limits(setting, densest))
 
 
-def natural_stream(spec) -> float:
-    """psi0 (A) of the sphere of the primary's radius with the gradient wanted: psi0 = G a^2 / (0.6 mu0)."""
-    return spec.target.strength * spec.primary.radius**2 / (0.6 * MU_0)
+def natural_stream(spec, size: float) -> float:
+    """psi0 (A) of the sphere of radius `size` m with the gradient wanted: psi0 = G a^2 / (0.6 mu0)."""
+    return spec.target.strength * size**2 / (0.6 * MU_0)
 
 
-def natural_scales(spec) -> dict[str, float]:
-    """Power (W), energy (J) and current density (A/m) that count as 1: those of the spherical x z / r^2 sheet.
+def natural_scales(spec, size: float) -> dict[str, float]:
+    """Power (W), energy (J) and current density (A/m) that count as 1: those of the spherical x z / r^2 sheet of that radius.
 
     P/G^2 = (40 pi/9)(rho/t) a^4/mu0^2 and L/eta^2 = 8 pi a^5/(9 mu0) are its closed forms.
     """
-    a, g = spec.primary.radius, spec.target.strength
+    a, g = size, spec.target.strength
     return {
         "power": 40 * np.pi / 9 * sheet_resistance(spec) * a**4 * g**2 / MU_0**2,
         "stored_energy": 4 * np.pi * a**5 * g**2 / (9 * MU_0),
-        "peak_current_density": natural_stream(spec) / a,
+        "peak_current_density": natural_stream(spec, size) / a,
     }
 
 
@@ -220,7 +262,7 @@ def sheet_resistance(spec) -> float:
 
 
 def _objective(setting: Setting) -> list[Term]:
-    spec, scales = setting.spec, natural_scales(setting.spec)
+    spec, scales = setting.spec, natural_scales(setting.spec, setting.size)
     weights = spec.objective
     power_weight = weights.power or (0 if weights.stored_energy else UNIQUE * weights.peak_current_density)
     terms = []
@@ -343,14 +385,14 @@ def turn_current(setting: Setting, solution: Solution) -> float:
         return float(setting.spec.winding.current)
     layer = setting.layers[0]
     stream = np.asarray(solution.design.parts[layer.name].stream)
-    rim = stream[layer.mesh.boundaries[0][0]]
-    return float(np.abs(stream - rim).max() / setting.spec.winding.turns)
+    largest = max(np.abs(patch.of(stream) - patch.rim_value(stream)).max() for patch in layer.patches)
+    return float(largest / setting.spec.winding.turns)
 
 
 def _closest_tracks(setting: Setting, solution: Solution) -> float:
     """Smallest distance (m) between neighbouring tracks on any layer."""
     current, width = turn_current(setting, solution), setting.spec.conductor.width
-    loose = [_loose(layer, solution, current, setting.spec) for layer in setting.layers]
+    loose = _loose(setting, solution, current)
     return min((wire_spacing(w.tracks, width).distance for w in loose if w.tracks), default=np.inf)
 
 
@@ -365,13 +407,13 @@ def peak_density(part: Sheet) -> float:
 def wind(setting: Setting, solution: Solution) -> Product:
     """N turns per lobe in series: contours one current apart, joined into one winding per layer."""
     current = turn_current(setting, solution)
-    loose = tuple(_loose(layer, solution, current, setting.spec) for layer in setting.layers)
+    loose = _loose(setting, solution, current)
     stages = {"continuous": _sheets(setting, solution), "discrete": Assembly([w.filaments() for w in loose])}
     windings = loose
     if setting.spec.winding.joined:
         windings = _joined(setting, loose)
         stages["joined"] = Assembly([w.filaments() for w in windings])
-    formers = {layer.name: layer.former for layer in setting.layers}
+    formers = {patch.name: patch.former for layer in setting.layers for patch in layer.patches if patch.former is not None}
     source = list(stages.values())[-1]
     return Product(source, stages, windings, formers, dict(solution.design.parts))
 
@@ -380,12 +422,15 @@ def _sheets(setting: Setting, solution: Solution) -> Assembly:
     return Assembly([solution.design.parts[layer.name] for layer in setting.layers])
 
 
-def _loose(layer: Layer, solution: Solution, current: float, spec) -> Winding:
-    """Closed tracks of a layer, one current apart; those too short to be wound are left out."""
-    stream = np.asarray(solution.design.parts[layer.name].stream)
-    values, _ = contour.levels(stream, current=current, rim=contour.rim_value(layer.mesh, stream))
-    tracks = contour.contours(layer.former, layer.mesh, stream, values, shortest=_shortest(spec))
-    return Winding(layer.name, tracks, current, spec.conductor.width, spec.conductor.thickness)
+def _loose(setting: Setting, solution: Solution, current: float) -> tuple[Winding, ...]:
+    """Closed tracks of every patch, one current apart; those too short to be wound are left out."""
+    conductor, found = setting.spec.conductor, []
+    for layer in setting.layers:
+        stream = np.asarray(solution.design.parts[layer.name].stream)
+        for patch in layer.patches:
+            tracks = patch.tracks(stream, current, _shortest(setting.spec))
+            found.append(Winding(patch.name, tracks, current, conductor.width, conductor.thickness))
+    return tuple(w for w in found if w.tracks)
 
 
 def _shortest(spec) -> float:
@@ -394,16 +439,19 @@ def _shortest(spec) -> float:
 
 
 def _joined(setting: Setting, loose) -> tuple[Winding, ...]:
+    """Each patch joined; layers of one patch each in series, several patches with terminals of their own."""
     rule, conductor = setting.spec.winding, setting.spec.conductor
+    of = {patch.name: (layer, patch) for layer in setting.layers for patch in layer.patches}
     each = tuple(
         join.join(
-            layer.former, w.tracks, w.current, conductor.width, conductor.thickness,
+            of[w.name][1].former, w.tracks, w.current, conductor.width, conductor.thickness,
             name=w.name, azimuth=0.0, lead_length=rule.lead_length, return_clearance=rule.return_clearance,
-            inward=layer.name == "shield", jog=JOG,
+            inward=of[w.name][0].name == "shield", jog=JOG,
         )
-        for layer, w in zip(setting.layers, loose)
+        for w in loose
     )  # fmt: skip
-    return join.series(each) if len(each) > 1 else each
+    single = all(len(layer.patches) == 1 for layer in setting.layers)
+    return join.series(each) if single and len(each) > 1 else each
 
 
 # --- infeasible specs ---------------------------------------------------------------------------

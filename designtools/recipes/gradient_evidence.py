@@ -109,7 +109,7 @@ def _figures(setting, solution: Solution, product: Product, stages, judge) -> di
     }
     if "stray_field_max" in final:
         figures["stray_field_max"] = Figure(final["stray_field_max"], "T", "largest |B| on the stray surface at operating current, 62 x 67 points")
-    figures |= _electrical(setting.spec, product, figures["efficiency"].value, current)
+    figures |= _electrical(setting, product, figures["efficiency"].value, current)
     figures |= _mechanical(setting, product)
     figures |= _spacings(setting.spec, product)
     figures["optimality_gap"] = Figure(solution.gap, "1", "duality gap of the convex problem, relative to its objective")
@@ -124,17 +124,18 @@ def series_inductance(product: Product, spec) -> np.ndarray:
     return np.asarray(winding_inductance(groups, distance))
 
 
-def _electrical(spec, product: Product, efficiency: float, current: float) -> dict[str, Figure]:
+def _electrical(setting, product: Product, efficiency: float, current: float) -> dict[str, Figure]:
+    spec = setting.spec
     inductance = float(series_inductance(product, spec).sum())
     length = sum(w.length for w in product.windings)
     resistance = spec.conductor.effective_resistivity * length / spec.conductor.area
-    merit = efficiency**2 * spec.primary.radius**5 / (MU_0 * inductance)
+    merit = efficiency**2 * setting.size**5 / (MU_0 * inductance)
     figures = {
         "inductance": Figure(inductance, "H", "Neumann integral of all layers in series, uniform current over the section"),
         "resistance": Figure(resistance, "ohm", "resistivity times length over section, direct current, at conductor.temperature"),
         "dissipated_power": Figure(resistance * current**2, "W", "resistance times operating current squared, continuous"),
         "stored_energy": Figure(inductance * current**2 / 2, "J", "inductance times operating current squared over two"),
-        "figure_of_merit": Figure(merit, "1", "efficiency^2 a^5 / (mu0 L), a the primary's radius"),
+        "figure_of_merit": Figure(merit, "1", "efficiency^2 a^5 / (mu0 L), a the radius of the primary, or how near it comes to the region's centre"),
         "wire_length": Figure(length, "m", "all layers, with jogs, returns, links and leads"),
         "conductor_mass": Figure(length * spec.conductor.area * spec.conductor.density, "kg", "length times section times density"),
     }
@@ -208,7 +209,7 @@ def _drawn(setting, product: Product, stages, views) -> tuple[dict, FieldMap]:
     spec = setting.spec
     half = 1.1 * max(spec.region.half_widths)
     axes = tuple(np.linspace(c - half, c + half, MAP_SIDE) for c in setting.centre)
-    near, wide = _plane(setting, 1.25 * setting.reach, 61), _plane(setting, 0.85 * spec.primary.radius, 61)
+    near, wide = _plane(setting, 1.25 * setting.reach, 61), _plane(setting, 0.85 * setting.size, 61)
     cube, *planes = fields_at(product.source, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1), near[1], wide[1])
     gradient = list(stages.values())[-1]["gradient"]
     plots = {
@@ -223,7 +224,8 @@ def _drawn(setting, product: Product, stages, views) -> tuple[dict, FieldMap]:
         plots["stray_profile"] = _stray_profile(setting, outside)
         plots["stray"] = _stray_map(setting, list(outside.values())[-1])
     for layer in setting.layers:
-        plots[f"density_{layer.name}"] = _density_map(layer, product.sheets[layer.name])
+        density = np.linalg.norm(np.asarray(product.sheets[layer.name].surface_current()), axis=1)
+        plots |= {f"density_{patch.name}": _density_map(patch, layer, density) for patch in layer.patches}
     return plots, FieldMap("flux_density", axes, cube, "T")
 
 
@@ -232,7 +234,7 @@ def _plane(setting, half: float, side: int):
 
     Returns the coordinates (side,) m along both axes, the points (side, side, 3) m and the two directions (3,).
     """
-    first = np.asarray(setting.spec.target.gradient_axis, float)
+    first = setting.direction
     second = setting.frame[2] if abs(first @ setting.frame[2]) < 0.99 else setting.frame[0]
     second = second - first * (first @ second)
     second /= np.linalg.norm(second)
@@ -242,10 +244,11 @@ def _plane(setting, half: float, side: int):
 
 
 def _linearity_map(setting, plane, component, gradient: float) -> PlaneMap:
-    x, _, first, second = plane
+    x, points, first, second = plane
     reach, error = setting.reach, setting.spec.target.error
+    wanted = gradient * setting.distance(points.reshape(-1, 3)).reshape(component.shape)
     return PlaneMap(
-        "Linearity error", x, x, (component - gradient * x[:, None]) / (gradient * reach), "1", x_label="along the gradient",
+        "Linearity error", x, x, (component - wanted) / (gradient * reach), "1", x_label="along the gradient",
         y_label="across", label="deviation over gradient x reach", levels=(-error, -error / 2, error / 2, error),
         circle=(0.0, 0.0, reach), diverging=True, span=(-2 * error, 2 * error), origin=setting.centre, x_direction=first,
         y_direction=second, caption="Deviation of B·b0 from the fitted gradient, of the wires as wound. The circle is the region.",
@@ -264,13 +267,14 @@ def _component_map(setting, plane, component) -> PlaneMap:
 def _profile_points(setting) -> tuple[np.ndarray, np.ndarray]:
     """Distances (n,) m along the gradient axis, a little beyond the region, and the points (n,3) m."""
     x = np.linspace(-1.1 * setting.reach, 1.1 * setting.reach, 111)
-    return x, setting.centre + x[:, None] * np.asarray(setting.spec.target.gradient_axis, float)
+    return x, setting.centre + x[:, None] * setting.direction
 
 
 def _profile(setting, components) -> Lines:
     """Deviation along the gradient axis, for each stage."""
-    x, full = _profile_points(setting)[0], setting.spec.target.strength
-    curves = {name: (component - full * x) / (full * setting.reach) for name, component in components.items()}
+    (x, points), full = _profile_points(setting), setting.spec.target.strength
+    wanted = full * setting.distance(points)
+    curves = {name: (component - wanted) / (full * setting.reach) for name, component in components.items()}
     error = setting.spec.target.error
     return Lines(
         "Field error along the gradient axis", x, curves, "1", x_label="along the gradient", y_label="error over G x reach",
@@ -299,13 +303,18 @@ def _stray_map(setting, size) -> PlaneMap:
     )  # fmt: skip
 
 
-def _density_map(layer, part) -> SurfaceMap:
-    density = np.linalg.norm(np.asarray(part.surface_current()), axis=1)
-    flat = layer.former.unroll(layer.mesh.uv)
-    return SurfaceMap(
-        f"Current density on the {layer.name}", flat, layer.mesh.faces, density, "A/m", label="|K|",
-        period=2 * np.pi * layer.former.radius, caption="Of the continuous sheet at operating current, unrolled.",
-    )  # fmt: skip
+def _density_map(patch, layer, density) -> SurfaceMap:
+    """|K| (F,) of the layer on one of its patches: unrolled where it has parameters, else in space."""
+    own = density[(layer.mesh.faces[:, 0] >= patch.first) & (layer.mesh.faces[:, 0] < patch.first + len(patch.mesh.vertices))]
+    title, caption = f"Current density on the {patch.name}", "Of the continuous sheet at operating current"
+    if patch.former is None:
+        return SurfaceMap(title, patch.mesh.vertices, patch.mesh.faces, own, "A/m", label="|K|", caption=f"{caption}.")
+    flat = patch.former.unroll(patch.mesh.uv)
+    (low, high), (bottom, _) = patch.former.span
+    ends = patch.former.unroll(np.array([[low, bottom], [high, bottom]]))
+    period = float(ends[1, 0] - ends[0, 0]) if patch.former.periodic[0] else None
+    words = f"{caption}, unrolled." if patch.former.developable else f"{caption}, unrolled; not true to length."
+    return SurfaceMap(title, flat, patch.mesh.faces, own, "A/m", label="|K|", period=period, caption=words)
 
 
 def _stage_table(stages) -> Table:

@@ -11,6 +11,7 @@ import math
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    ValidationInfo,
     WithJsonSchema,
     field_serializer,
     model_validator,
@@ -134,6 +136,25 @@ Axis = Annotated[
 def sentence_error(text: str) -> PydanticCustomError:
     """An error whose message is `text`."""
     return PydanticCustomError("sentence", "{sentence}", {"sentence": text})
+
+
+def _existing_file(value, info: ValidationInfo) -> Path:
+    """A file beside the spec, as an absolute path."""
+    if not isinstance(value, (str, Path)):
+        raise sentence_error(f"must be the path of a file, got {value!r}")
+    folder = Path((info.context or {}).get("folder", "."))
+    path = (folder / Path(value).expanduser()).resolve()
+    if not path.is_file():
+        raise sentence_error(f"must be an existing file, got {str(value)!r}; looked for {path}")
+    return path
+
+
+ExistingFile = Annotated[
+    Path,
+    BeforeValidator(_existing_file),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "description": "path, relative to the spec file"}),
+]
 
 
 def inconsistent(*found: tuple[str, str]) -> PydanticCustomError:

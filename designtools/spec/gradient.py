@@ -1,15 +1,18 @@
-"""Spec of a gradient coil on a cylinder, with or without active shield."""
+"""Spec of a gradient coil on surfaces of any shape, with or without active shield."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from designtools.spec.base import (
     Audit,
     Axis,
     Count,
     CurrentDensity,
+    ExistingFile,
     Length,
     Model,
     NonNegativeLength,
@@ -32,42 +35,51 @@ from designtools.spec.base import (
     radial_extent,
     split,
 )
+from designtools.spec.surfaces import FurtherLayer, KeepOut, Shield, Surface
+
+
+class Harmonic(Model):
+    """One solid harmonic of B·b0_axis about the centre of the region, polar axis z: r^n P_n^m(cos theta) cos(m phi)."""
+
+    degree: Annotated[int, Field(ge=1, le=12, strict=True)]
+    """n: 1 linear, 2 quadratic, ..."""
+    order: Annotated[int, Field(ge=-12, le=12, strict=True)] = 0
+    """m; negative for sin(m phi)."""
+
+    def inconsistencies(self):
+        if abs(self.order) > self.degree:
+            yield "order", f"must lie between -degree and degree = {self.degree}, got {self.order}"
+
+
+class TargetMap(Model):
+    """A wanted field given at points."""
+
+    path: ExistingFile
+    """CSV with columns x, y, z (m) and b (any unit: it is scaled), relative to this file."""
+    degree: Annotated[int, Field(ge=1, le=12, strict=True)] = 6
+    """Highest degree of the solid harmonics fitted to it: a field in free space consists of these."""
 
 
 class Target(Model):
-    """The field wanted in the region: B·b0_axis = strength * distance along gradient_axis."""
+    """The field wanted in the region: B·b0_axis = strength * u, u being the distance along gradient_axis, or the shape
+    of a harmonic or map scaled so that its largest value is the largest half width of the region."""
 
-    gradient_axis: Axis
-    """Direction along which B·b0_axis grows."""
+    gradient_axis: Axis | None = None
+    """Direction along which B·b0_axis grows: a linear target."""
+    harmonic: Harmonic | None = None
+    """A solid harmonic instead."""
+    field_map: TargetMap | None = None
+    """A map instead."""
     strength: PositiveGradient
-    """Gradient at which the design is driven and its limits hold; reverse gradient_axis for the other sign."""
+    """Gradient at which the design is driven and its limits hold; for other targets the largest field over the largest half width."""
     error: PositiveRatio = "5 %"
-    """Largest |B·b0 - G·u| in the region, relative to G times the largest |u|, u measured from its centre."""
+    """Largest |B·b0 - strength * u| in the region, relative to strength times the largest |u|."""
 
-
-class Cylinder(Model):
-    """A cylindrical surface about the bore axis that carries conductor."""
-
-    former: Literal["cylinder"] = "cylinder"
-    """Shape of the surface."""
-    radius: PositiveLength
-    """Radius of the conductor's centreline."""
-    length: PositiveLength
-    """Axial length available to conductor."""
-    centre: Length = 0.0
-    """Axial position of the middle of the cylinder on the bore axis."""
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Axial positions (m) of the two rims."""
-        return self.centre - self.length / 2, self.centre + self.length / 2
-
-
-class Shield(Cylinder):
-    """The active shield."""
-
-    enabled: bool = True
-    """false designs the coil without its shield."""
+    def inconsistencies(self):
+        given = [name for name in ("gradient_axis", "harmonic", "field_map") if getattr(self, name) is not None]
+        if len(given) != 1:
+            got = " and ".join(given) or "none"
+            yield "gradient_axis", f"must be given, or `harmonic`, or `field_map`, exactly one of them; got {got}; try `gradient_axis: x`"
 
 
 class Stray(Model):
@@ -257,10 +269,14 @@ class Gradient(Spec):
     """Where the gradient is wanted."""
     target: Target
     """The field wanted."""
-    primary: Cylinder
+    primary: Surface
     """The surface of the primary coil."""
+    further_layers: tuple[FurtherLayer, ...] = ()
+    """Further surfaces in series with the primary, from the inside out."""
     shield: Shield | None = None
     """The surface of the active shield."""
+    keep_out: tuple[KeepOut, ...] = ()
+    """Spaces without conductor."""
     stray: Stray | None = None
     """The limit of the field outside."""
     conductor: Conductor
@@ -287,60 +303,78 @@ class Gradient(Spec):
         return self.shield is not None and self.shield.enabled
 
     @property
-    def layers(self) -> dict[str, Cylinder]:
-        """The surfaces that carry conductor, innermost first."""
-        return {"primary": self.primary} | ({"shield": self.shield} if self.shielded else {})
+    def layers(self) -> dict[str, Surface]:
+        """The surfaces that carry conductor: the primary, further layers, the shield."""
+        further = {layer.name: layer for layer in self.further_layers}
+        return {"primary": self.primary} | further | ({"shield": self.shield} if self.shielded else {})
 
     def inconsistencies(self):
-        yield from self._region_fits()
+        yield from self._names_differ()
+        if self.primary.tube:
+            yield from self._region_fits()
         yield from self._layers_nest()
         yield from self._conductor_fits()
         yield from self._mesh_is_workable()
         yield from self._words_agree()
 
+    def _names_differ(self):
+        names = ["primary", "shield", *(layer.name for layer in self.further_layers)]
+        for index, layer in enumerate(self.further_layers):
+            if names.count(layer.name) > 1:
+                yield f"further_layers.{index}.name", f"must differ from the other layers' names, got {layer.name!r} again"
+
     def _region_fits(self):
         axis = self.frame.bore_axis
         along, across = split(self.region.centre, axis)
         radial = across + radial_extent(self.region, axis)
-        inner = self.primary.radius - self.conductor.thickness / 2
+        inner = self.primary.inner_radius - self.conductor.thickness / 2
         key = "region.radius" if self.region.shape == "ball" else "region.semi_axes"
         if radial >= inner:
             yield key, (
                 f"must keep the region inside the primary coil, whose inner radius is {mm(inner)}, "
                 f"but it reaches {mm(radial)} from the bore axis; "
-                "make the region smaller or primary.radius larger"
+                "make the region smaller or the primary wider"
             )
         reach, (low, high) = self.region.extent(axis), self.primary.ends
         if along - reach <= low or along + reach >= high:
             yield key, (
                 f"must keep the region inside the length of the primary coil ({mm(low)} to {mm(high)}), "
                 f"but it spans {mm(along - reach)} to {mm(along + reach)}; "
-                "make the region smaller or primary.length larger"
+                "make the region smaller or the primary longer"
             )
 
     def _layers_nest(self):
         gap = self.conductor.thickness
-        if self.shielded and self.shield.radius <= self.primary.radius + gap:
-            yield "shield.radius", (
-                f"must exceed primary.radius + conductor.thickness = {mm(self.primary.radius + gap)}, "
-                f"got {mm(self.shield.radius)}; make shield.radius larger"
-            )
-        name, outermost = max(self.layers.items(), key=lambda item: item[1].radius)
-        if self.stray and self.stray.radius <= outermost.radius + gap / 2:
+        named = list(self.layers.items())
+        for (below, inner), (name, outer) in zip(named, named[1:]):
+            if inner.former == outer.former == "cylinder" and outer.radius <= inner.radius + gap:
+                yield f"{self._key_of(name)}.radius", (
+                    f"must exceed {below}.radius + conductor.thickness = {mm(inner.radius + gap)}, "
+                    f"got {mm(outer.radius)}; make it larger"
+                )
+        tubes = {name: layer.outer_radius for name, layer in named if layer.tube}
+        name = max(tubes, key=tubes.get, default=None)
+        if self.stray and name and self.stray.radius <= tubes[name] + gap / 2:
             yield "stray.radius", (
-                f"must lie outside the {name} at {name}.radius + conductor.thickness / 2 = "
-                f"{mm(outermost.radius + gap / 2)}, got {mm(self.stray.radius)}; make stray.radius larger"
+                f"must lie outside the {name} at its radius + conductor.thickness / 2 = "
+                f"{mm(tubes[name] + gap / 2)}, got {mm(self.stray.radius)}; make stray.radius larger"
             )
+
+    def _key_of(self, name: str) -> str:
+        index = next((k for k, layer in enumerate(self.further_layers) if layer.name == name), None)
+        return name if index is None else f"further_layers.{index}"
 
     def _conductor_fits(self):
         pitch = self.conductor.width + self.conductor.spacing
         for name, layer in self.layers.items():
-            room = min(math.pi * layer.radius, layer.length) / 2
+            room = _room(layer) / 2
             if pitch >= room:
                 yield "conductor.width", (
                     f"must with conductor.spacing be less than {mm(room)}, the room one lobe has on the {name}, "
                     f"got {mm(pitch)} together; make the conductor narrower"
                 )
+        if self.former and not all(layer.tube for layer in self.layers.values()):
+            yield "former", "must be left out unless all surfaces are tubes; grooves are cut into tubes only"
         if self.former and self.former.groove_depth < self.conductor.thickness:
             yield "former.groove_depth", (
                 f"must be at least conductor.thickness = {mm(self.conductor.thickness)}, "
@@ -350,14 +384,17 @@ class Gradient(Spec):
     def _mesh_is_workable(self):
         edge = self.mesh.resolution
         for name, layer in self.layers.items() if edge else ():
-            vertices = 4 * math.pi * layer.radius * layer.length / (math.sqrt(3) * edge**2)
+            if not layer.tube:
+                continue
+            low, high = layer.ends
+            vertices = 4 * math.pi * layer.outer_radius * (high - low) / (math.sqrt(3) * edge**2)
             finest = edge * math.sqrt(vertices / MOST_VERTICES)
             if edge < finest:
                 yield "mesh.resolution", (
                     f"must be at least {mm(finest)}, which gives the {name} {MOST_VERTICES} vertices, got {mm(edge)}"
                 )
-            if edge > layer.radius / 2:
-                yield "mesh.resolution", f"must be at most {name}.radius / 2 = {mm(layer.radius / 2)}, got {mm(edge)}"
+            if edge > layer.inner_radius / 2:
+                yield "mesh.resolution", f"must be at most half the radius of the {name} = {mm(layer.inner_radius / 2)}, got {mm(edge)}"
 
     def _words_agree(self):
         if self.amplifier and self.winding.current and self.winding.current > self.amplifier.current:
@@ -372,3 +409,12 @@ class Gradient(Spec):
                 "must come with magnet.blocks, since a homogeneous field exerts no net force on a closed winding; "
                 "leave it out or list the magnet's windings"
             )
+
+
+def _room(layer: Surface) -> float:
+    """Extent (m) of one lobe of a linear gradient, about; infinite where the shape comes from a file."""
+    if layer.tube:
+        low, high = layer.ends
+        return min(math.pi * layer.inner_radius, high - low)
+    sizes = [v for v in (layer.width, layer.height, layer.radius) if v is not None]
+    return min(sizes, default=math.inf)

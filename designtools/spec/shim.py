@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
+from typing import Literal
 
 from designtools.spec.base import (
     Axis,
     Count,
+    ExistingFile,
     Model,
     Point,
     PositiveCurrent,
     PositiveLength,
     Spec,
     mm,
-    sentence_error,
 )
-
-
-def _existing_file(value, info: ValidationInfo) -> Path:
-    """A file beside the spec, as an absolute path."""
-    if not isinstance(value, (str, Path)):
-        raise sentence_error(f"must be the path of a file, got {value!r}")
-    folder = Path((info.context or {}).get("folder", "."))
-    path = (folder / Path(value).expanduser()).resolve()
-    if not path.is_file():
-        raise sentence_error(f"must be an existing file, got {str(value)!r}; looked for {path}")
-    return path
-
-
-ExistingFile = Annotated[
-    Path,
-    BeforeValidator(_existing_file),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "description": "path, relative to the spec file"}),
-]
 
 
 class FieldMap(Model):
