@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -13,6 +15,14 @@ from designtools.sources import Sheet
 from designtools.sources.sheet_operator import field_operator
 
 
+@dataclass(frozen=True)
+class FieldQuantity(Quantity):
+    """A quantity linear in the field at `points` (P,3) m; `read` turns a matrix (P,3,K) from any K to the field into its own (m,K)."""
+
+    points: np.ndarray | None = None
+    read: Callable | None = None
+
+
 def component(region: Region, direction, name: str = "field") -> Quantity:
     """B . direction (P,) T at the points of a region; direction (3,) is a unit vector, usually b0_axis.
 
@@ -21,7 +31,7 @@ def component(region: Region, direction, name: str = "field") -> Quantity:
     points, direction = jnp.asarray(region.points), jnp.asarray(direction, float)
     of = lambda design: design.field(points) @ direction
     project = lambda matrix: np.einsum("pcv,c->pv", matrix, direction)
-    return Quantity(name, "T", of, cheat="errors between the points", jacobian=_sheet_jacobian(points, project))
+    return _field_quantity(name, "T", of, points, project, cheat="errors between the points")
 
 
 def mean_component(region: Region, direction, weights, name: str) -> Quantity:
@@ -29,7 +39,7 @@ def mean_component(region: Region, direction, weights, name: str) -> Quantity:
     points, direction, weights = map(jnp.asarray, (region.points, direction, weights))
     of = lambda design: (weights @ (design.field(points) @ direction))[None]
     project = lambda matrix: np.einsum("p,pcv,c->v", weights, matrix, direction)[None]
-    return Quantity(name, "T/m", of, jacobian=_sheet_jacobian(points, project))
+    return _field_quantity(name, "T/m", of, points, project)
 
 
 def flux_density(region: Region, name: str = "stray field") -> Quantity:
@@ -40,7 +50,11 @@ def flux_density(region: Region, name: str = "stray field") -> Quantity:
     points = jnp.asarray(region.points)
     rows = lambda matrix: matrix.reshape(-1, matrix.shape[2])
     cheat = "between the points; beyond the ends"
-    return Quantity(name, "T", lambda design: design.field(points), cheat, jacobian=_sheet_jacobian(points, rows))
+    return _field_quantity(name, "T", lambda design: design.field(points), points, rows, cheat)
+
+
+def _field_quantity(name: str, unit: str, of, points, read, cheat: str = "") -> FieldQuantity:
+    return FieldQuantity(name, unit, of, cheat, _sheet_jacobian(points, read), np.asarray(points), read)
 
 
 def _sheet_jacobian(points, rows):

@@ -16,6 +16,7 @@ from designtools.formers.revolved import Revolved
 from designtools.formers.triangulated import parts_of
 from designtools.windings import contour
 from designtools.windings.mesh_contour import mesh_contours
+from designtools.windings.winding import Track
 
 AROUND = 88  # triangles around a former where the spec states no resolution
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
@@ -44,7 +45,17 @@ class Patch:
         values, _ = contour.levels(own, current=current, rim=self.rim_value(stream))
         if self.former is None:
             return mesh_contours(self.mesh, own, values, shortest)
+        if not getattr(self.former, "fills_its_span", True):
+            return tuple(_laid(track, self.former) for track in mesh_contours(self.mesh, own, values, shortest))
         return contour.contours(self.former, self.mesh, own, values, shortest=shortest)
+
+
+def _laid(track: Track, former) -> Track:
+    """The track moved from the faces of the mesh onto the former itself."""
+    uv = former.inverse(track.points)
+    points = former.at(uv)
+    points[-1] = points[0]
+    return Track(points, former.normal(uv), track.roles)
 
 
 def patches(name: str, surface, frame, gradient_axis, resolution: float | None) -> tuple[Patch, ...]:

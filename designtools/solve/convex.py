@@ -36,6 +36,21 @@ def solve(problem: Problem, *, gap: float = 1e-6, matrices: dict[str, Affine] | 
     return _relaxed(problem, free, matrices, program, gap, progress)
 
 
+def priced(problem: Problem, price: float, matrices: dict[str, Affine]) -> Solution:
+    """The optimum when a violation costs `price` per unit of a limit's scale: always there, and quick to find.
+
+    matrices: name -> Affine, all quantities that the problem needs or those known; the others are filled in.  Status
+    OPTIMAL where all limits hold; else NOT_CONVERGED.
+    """
+    precision.require("solve.convex")
+    free = variables(problem)
+    matrices = _matrices(problem, free, matrices, None)
+    program = assembly.programme(problem, free.lower, free.upper, matrices)
+    answer = standard.solve(program, 1e-6, elastic=price)
+    met = answer.status.startswith("optimal") and answer.violation.max(initial=0.0) < 1e-6
+    return _record(problem, free, matrices, program, answer.x, Status.OPTIMAL if met else Status.NOT_CONVERGED, None, answer)
+
+
 def _matrices(problem: Problem, free: Variables, found: dict[str, Affine], progress) -> dict[str, Affine]:
     for name, quantity in problem.quantities.items():
         if name in found:

@@ -27,7 +27,8 @@ FIRST_RADIUS, SMALLEST_RADIUS, LARGEST_RADIUS = 0.1, 1e-11, 1.0  # in units of t
 FEASIBLE = 1e-6  # violation in units of a limit's scale that counts as none
 FIRST_PRICE, HIGHEST_PRICE = 10.0, 1e6  # of one unit of violation; the highest relative to the objective at the start
 RESTORING, STIFFNESS = 8, 1e4  # steps towards the limits alone, when steps ran out a little outside them; the price of their length squared
-BENDS, SATISFIED = 3, 0.75  # second-order corrections of a step before it is given up; the share of the fall foretold that needs none
+BENDS = 3  # second-order corrections of a step
+SATISFIED, GIVEN_UP = 0.75, 0.1  # share of the fall foretold below which a step is bent: where violations spoil it, and else
 DAMPING, STEADYING = 1e-12, 1e-5  # of the largest curvature, of the slope: keep the model strictly convex
 
 
@@ -147,9 +148,10 @@ def _search(task: Task, point: Point, max_iter: int, tolerance: float, progress)
         if ratio > 1e-4:
             curvature = curvature.learned(task.problem, point, trial, proposal)
             point = trial
-    point = _restored(task, point)
-    history.append(_record(point, price, radius, stationarity))
-    return _solution(task, point, Status.NOT_CONVERGED, stationarity, history)
+    restored = _restored(task, point)
+    if restored is not point:
+        history.append(_record(restored, price, radius, stationarity))
+    return _solution(task, restored, Status.NOT_CONVERGED, stationarity, history)
 
 
 def _restored(task: Task, point: Point) -> Point:
@@ -235,7 +237,8 @@ def _tried(task: Task, point: Point, proposal: Proposal, radius: float, price: f
     best = (*_outcome(task, point, proposal, price), proposal)
     trial, step = best[0], proposal.step
     for _ in range(BENDS):
-        if best[1] > SATISFIED or not proposal.gain > 0 or not np.isfinite(trial.objective):
+        spoilt = price * trial.violation.sum() > (1 - SATISFIED) * proposal.gain
+        if best[1] > (SATISFIED if spoilt else GIVEN_UP) or not proposal.gain > 0 or not np.isfinite(trial.objective):
             break
         shift = {n: v - (point.jacobians[n] @ step).reshape(v.shape) for n, v in trial.values.items()}
         bent = replace(_propose(task, point, radius, price, curvature, shift), gain=proposal.gain)
