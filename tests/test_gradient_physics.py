@@ -20,12 +20,13 @@ from test_symmetry import identity, spec
 from designtools.fields import field_gradient, force, torque
 from designtools.formers.cylinder import Cylinder
 from designtools.formers.symmetry import orbits, vertex_basis
+from designtools.recipes.gradient_problem import sheet_resistance
 from designtools.kernels.wire_inductance import rectangle_mean_distance
 from designtools.problem import Design, Free, Problem, Term
 from designtools.quantities import energy, field
 from designtools.quantities.force import sheet_force, sheet_torque
 from designtools.quantities.sheet import power_residual
-from designtools.recipes import gradient, gradient_evidence
+from designtools.recipes import gradient, gradient_evidence, gradient_setting
 from designtools.recipes.product import Product
 from designtools.regions import Region
 from designtools.solve import convex
@@ -171,11 +172,11 @@ def test_facts_of_the_spheres_agree_with_each_other():
 
 def test_the_natural_scales_of_the_recipe_are_those_of_the_sphere():
     task = spec()
-    scales, facts = gradient.natural_scales(task), FACTS["spheres"]
+    scales, facts = gradient.natural_scales(task, task.primary.radius), FACTS["spheres"]
     a, g = task.primary.radius, task.target.strength
     psi0 = g * a**2 / (facts["xz"]["field"] * MU_0)
-    assert gradient.natural_stream(task) == pytest.approx(psi0, rel=1e-13)
-    assert scales["power"] == pytest.approx(facts["xz"]["power"] * gradient.sheet_resistance(task) * psi0**2, rel=1e-13)
+    assert gradient.natural_stream(task, task.primary.radius) == pytest.approx(psi0, rel=1e-13)
+    assert scales["power"] == pytest.approx(facts["xz"]["power"] * sheet_resistance(task) * psi0**2, rel=1e-13)
     assert scales["stored_energy"] == pytest.approx(facts["xz"]["energy"] * MU_0 * a * psi0**2 / 2, rel=1e-13)
 
 
@@ -340,7 +341,7 @@ def joined():
         target={"gradient_axis": "x", "strength": 0.02, "error": 0.1},
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradient, "TARGET_ORDER", 12)
+        patch.setattr(gradient_setting, "TARGET_ORDER", 12)
         setting = gradient.prepare(task)
         solution = gradient.solve(setting)
         return setting, solution, gradient.wind(setting, solution)
@@ -416,7 +417,7 @@ def optimum(scale=1.0, around=24, thickness=0.002, axis="x", sizes=None, **chang
         **changes,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradient, "TARGET_ORDER", 12)
+        patch.setattr(gradient_setting, "TARGET_ORDER", 12)
         setting = gradient.prepare(task)
         solution = convex.solve(gradient.problem(setting))
     assert solution.status.ok
@@ -460,7 +461,7 @@ def _at_strength(strength):
         target={"gradient_axis": "x", "strength": strength, "error": 0.04},
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradient, "TARGET_ORDER", 12)
+        patch.setattr(gradient_setting, "TARGET_ORDER", 12)
         return gradient.problem(gradient.prepare(task))
 
 

@@ -174,7 +174,7 @@ def test_all_mistakes_come_at_once_with_file_and_line(tmp_path):
     found = mistakes(path)
     assert len(found) == 4
     assert found[0].startswith(f"{path}:{line['strength:']}: target.strength: must be a field gradient")
-    assert found[1].startswith(f"{path}:{line['primary:']}: primary.length: must be given, got nothing; try `length: 150 mm`")
+    assert found[1].startswith(f"{path}:{line['primary:']}: primary.length: must be given for former cylinder, got nothing; try `length: 600 mm`")
     assert found[2].startswith(f"{path}:{line['spaceing:']}: conductor.spaceing: must be a known key in conductor")
     assert "did you mean 'spacing'" in found[2]
     assert found[3].startswith(f"{path}:{line['joined:']}: winding.joined: must be true or false, got 'perhaps'")
@@ -267,7 +267,7 @@ NINES = "9" * 5000  # more digits than Python turns into a number
         ("# nothing but words\n", "", "must be a table of keys such as `kind: gradient`, got nothing"),
         (GOOD + "audit: {seed: 99999999999999999999}\n", "9: audit.seed", "must be less than"),
         (GOOD + "mesh: {resolution: 0.01 mm}\n", "9: mesh.resolution", "must be at least 2.7"),
-        (GOOD + "mesh: {resolution: 1 m}\n", "9: mesh.resolution", "at most primary.radius / 2 = 95 mm"),
+        (GOOD + "mesh: {resolution: 1 m}\n", "9: mesh.resolution", "at most half the radius of the primary = 95 mm"),
         (GOOD + "requirements: {quantity: efficiency}\n", "9: requirements", "must be a list"),
         (GOOD.replace("x, strength", "[.nan, 0, 1], strength"), "5: target.gradient_axis", "a vector with a direction"),
     ],
@@ -464,5 +464,5 @@ def test_every_field_has_a_description(kind):
 
 
 def test_json_schema_knows_units():
-    radius = json.loads(json.dumps(json_schema("gradient")))["$defs"]["Cylinder"]["properties"]["radius"]
-    assert radius["unit"] == "m" and "150 mm" in radius["examples"]
+    width = json.loads(json.dumps(json_schema("gradient")))["$defs"]["Conductor"]["properties"]["width"]
+    assert width["unit"] == "m" and "150 mm" in width["examples"]

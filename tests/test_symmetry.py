@@ -6,7 +6,7 @@ import pytest
 from designtools.formers import symmetry
 from designtools.formers.cylinder import Cylinder
 from designtools.formers.symmetry import Symmetry, find, orbits, vertex_basis
-from designtools.recipes import gradient
+from designtools.recipes import gradient, gradient_setting
 from designtools.solve import convex
 from designtools.sources import Sheet
 from designtools.spec import load
@@ -33,7 +33,7 @@ def spec(axis="x", b0="z", bore="z", **changes):
 
 @pytest.fixture(autouse=True)
 def few_target_points(monkeypatch):
-    monkeypatch.setattr(gradient, "TARGET_ORDER", 12)
+    monkeypatch.setattr(gradient_setting, "TARGET_ORDER", 12)
 
 
 def found(**arguments):
@@ -212,7 +212,7 @@ def test_symmetric_stream_functions_make_symmetric_fields():
 def both_ways(monkeypatch, task):
     """The optimum within the symmetries, and without any."""
     folded = gradient.prepare(task)
-    monkeypatch.setattr(gradient, "_symmetry", lambda *_: identity())
+    monkeypatch.setattr(gradient_setting, "_symmetry", lambda *_: identity())
     whole = gradient.prepare(task)
     assert len(folded.symmetry) > 1 and whole.layers[0].basis.shape[1] > 3 * folded.layers[0].basis.shape[1]
     return [(s, convex.solve(gradient.problem(s))) for s in (folded, whole)]

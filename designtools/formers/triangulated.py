@@ -31,6 +31,9 @@ def parts_of(path: str | Path, scale: float = 1e-3) -> tuple[SurfaceMesh, ...]:
     read.merge_vertices(merge_tex=True, merge_norm=True)
     read.update_faces(read.nondegenerate_faces())
     read.remove_unreferenced_vertices()
+    count = np.unique(np.sort(read.edges, axis=1), axis=0, return_counts=True)[1]
+    if count.max() > 2:
+        raise MeshError(f"{path} must be a surface, got an edge that {count.max()} triangles share; remove inner walls")
     bodies = sorted(read.split(only_watertight=False), key=lambda body: -body.area)
     return tuple(_surface(body, path) for body in bodies)
 
@@ -38,10 +41,6 @@ def parts_of(path: str | Path, scale: float = 1e-3) -> tuple[SurfaceMesh, ...]:
 def _surface(body, path) -> SurfaceMesh:
     import trimesh
 
-    sides = np.sort(body.edges, axis=1)
-    count = np.unique(sides, axis=0, return_counts=True)[1]
-    if count.max() > 2:
-        raise MeshError(f"{path} must be a surface, got an edge that {count.max()} triangles share; remove inner walls")
     trimesh.repair.fix_winding(body)
     if not body.is_winding_consistent:
         raise MeshError(f"{path} must have two sides, got a surface with one, or faces that overlap; mend the mesh")

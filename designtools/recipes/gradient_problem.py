@@ -98,6 +98,7 @@ def _density_of_all(setting: Setting):
 
 
 def limits(setting: Setting, densest: float | None) -> list[Limit]:
+    """What the spec asks the field, the current density, force and torque to keep; `densest` as in `problem`."""
     spec = setting.spec
     found = [_field_limit(setting, setting.target, "target field"), _slope_limit(setting)]
     found += [_field_limit(setting, points, f"target field {k}") for k, points in enumerate(setting.between)]

@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from designtools.units import MU_0
+from designtools.windings.mesh_contour import slopes
 
 NEIGHBOURS = 12  # faces by distance of their middle among which the one under a point is sought
 FLATTEST = 0.1  # of the median slope: where psi is flatter (at its tops) turns would run away
@@ -27,10 +28,10 @@ def turn_sensitivity(mesh, stream, tracks, current: float, points, basis) -> np.
     end = np.concatenate([t.points[1:] for t in tracks])
     normal = np.concatenate([t.normals[:-1] + t.normals[1:] for t in tracks]) / 2
     middle, length = (start + end) / 2, np.linalg.norm(end - start, axis=1)
-    share, face = on_faces(mesh, middle)
-    slope = _slopes(mesh, stream)[face]
+    share, _ = on_faces(mesh, middle)
+    slope = np.linalg.norm(share @ slopes(mesh, np.asarray(stream)), axis=1)
     strength = current * length / np.maximum(slope, FLATTEST * np.median(slope))
-    moment = (sparse.diags_array(strength) @ (share @ basis)).tocsr()
+    moment = sparse.diags_array(strength) @ share @ sparse.csr_array(basis)
     parts = [_dipole_fields(points[k : k + POINTS], middle, normal) for k in range(0, len(points), POINTS)]
     return np.concatenate([(p.reshape(-1, len(middle)) @ moment).reshape(len(p), 3, -1) for p in parts])
 
@@ -55,14 +56,6 @@ def _barycentric(corner, points) -> np.ndarray:
     area = (normal**2).sum(-1)
     of = lambda p, q: (np.cross(q - p, points - p) * normal).sum(-1) / area
     return np.stack([of(b, c), of(c, a), of(a, b)], axis=-1)
-
-
-def _slopes(mesh, stream) -> np.ndarray:
-    """|grad psi| (F,) A/m on each face."""
-    a, b, c = np.moveaxis(mesh.corner, 1, 0)
-    pa, pb, pc = np.asarray(stream)[mesh.faces].T
-    twice = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    return np.linalg.norm((c - b) * pa[:, None] + (a - c) * pb[:, None] + (b - a) * pc[:, None], axis=1) / twice
 
 
 def _dipole_fields(points, places, directions) -> np.ndarray:

@@ -50,7 +50,7 @@ def _pattern(n: int):
 
 def _cubic(mesh, stream, share) -> np.ndarray:
     """psi (F,Q) at the points `share` (Q,3) of each face, from the values and slopes at its corners."""
-    corner, value, slope = mesh.vertices[mesh.faces], stream[mesh.faces], _slopes(mesh, stream)[mesh.faces]
+    corner, value, slope = mesh.vertices[mesh.faces], stream[mesh.faces], slopes(mesh, stream)[mesh.faces]
     a, b, c = share.T
     third = lambda i, j: value[:, i] + np.einsum("fc,fc->f", slope[:, i], corner[:, j] - corner[:, i]) / 3
     edge = {(i, j): third(i, j) for i in range(3) for j in range(3) if i != j}
@@ -61,8 +61,8 @@ def _cubic(mesh, stream, share) -> np.ndarray:
     return sum(np.outer(coefficient, weight) for weight, coefficient in terms)
 
 
-def _slopes(mesh, stream) -> np.ndarray:
-    """Gradient (V,3) of psi at the vertices: the mean over the faces round each, weighted with their angle there.
+def slopes(mesh, stream) -> np.ndarray:
+    """Gradient (V,3) A/m of psi (V,) A at the vertices: the mean over the faces round each, weighted with their angle there.
 
     On a rim, where psi is constant, only the part across the rim is real; its mean is what the faces say.
     """
