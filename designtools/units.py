@@ -65,6 +65,11 @@ DIMENSIONS: dict[str, Dimension] = {
     "current_density":      Dimension("a current density", "A/m^2", ("150 A/mm^2", "1.5e8 A/m^2")),
     "sheet_current":        Dimension("a current per width", "A/m", ("40 A/mm", "4e4 A/m")),
     "b1_efficiency":        Dimension("a transmit efficiency", "T/√W", ("0.2 uT/√W", "2e-7 T/√W")),
+    "electric_field":       Dimension("an electric field", "V/m", ("4 V/m", "5 mV/mm")),
+    "velocity":             Dimension("a velocity", "m/s", ("1 mm/s", "0.001 m/s")),
+    "heat_transfer":        Dimension("a heat transfer", "W/m^2/K", ("500 W/m^2/K",)),
+    "heat_conductance":     Dimension("a heat conductance", "W/K", ("5 mW/K", "0.005 W/K")),
+    "temperature_difference": Dimension("a temperature difference", "K", ("30 K",)),
     "specific_power":       Dimension("a specific absorption rate", "W/kg", ("3.2 W/kg", "10 W/kg")),
 }
 

@@ -1,6 +1,9 @@
-import jax
-import pytest
-"""64-bit arithmetic for every test, and compiled code kept between runs."""
+"""64-bit arithmetic for every test, one thread of linear algebra per worker, compiled code kept within a file."""
+
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy is first imported: workers that each take all cores stall each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import jax
 import pytest

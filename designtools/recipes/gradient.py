@@ -16,7 +16,9 @@ import numpy as np
 from designtools import units
 from designtools.problem import Design
 from designtools.recipes.gradient_problem import allowed_error, natural_scales, natural_stream, problem, sheet_model
-from designtools.recipes.gradient_setting import TARGET_ORDER, Setting, background, prepare
+from designtools.recipes.gradient_setting import TARGET_ORDER, Setting, background
+from designtools.recipes.gradient_setting import prepare as geometry
+from designtools.recipes.gradient_surroundings import cooler, surrounded
 from designtools.recipes.gradient_turns import JOINT, bettered, closest_tracks, loose_turns, turn_current
 from designtools.recipes.product import Product, Recipe
 from designtools.regions import Region
@@ -28,8 +30,15 @@ from designtools.windings.winding import Winding
 
 JOG = 1.0  # length of a jog over what it steps aside: long jogs tilt the few turns of a shield
 SPACING_TRIES = 5
+_UNITS = {"target.error": "1", "cryostat.residual_limit": "1", "cryostat.power_limit": "W", "cooling.limit": "K"}  # of keys that differ from their limit's
 ROUNDS, MOST_ADDED = 5, 60  # of points added where the field strays, of points in one
+COOLINGS = 20  # spots, one after the other, that may need to be kept cool
 NEAR, BETWEEN = 0.9, 5e-4  # of the error allowed: where the field is looked at between points, how much it may exceed
+
+
+def prepare(spec) -> Setting:
+    """The geometry of the task, and what stands around it."""
+    return surrounded(geometry(spec))
 
 
 def solve(setting: Setting, progress=None) -> Solution:
@@ -60,7 +69,7 @@ def solve(setting: Setting, progress=None) -> Solution:
 def _everywhere(setting: Setting, cap: float | None, matrices: dict, progress) -> tuple[Solution, Setting]:
     """The solution whose field keeps its error between the points too, and the setting with the points that took."""
     for _ in range(ROUNDS):
-        solution = convex.solve(problem(setting, cap), matrices=matrices, progress=progress)
+        solution, setting = _cooled(setting, cap, matrices, progress)
         beyond = _beyond(setting, solution) if solution.status.ok else ()
         if not len(beyond):
             break
@@ -68,6 +77,17 @@ def _everywhere(setting: Setting, cap: float | None, matrices: dict, progress) -
             progress(f"holding the field at {len(beyond)} points more")
         points = Region(beyond, np.full(len(beyond), 1 / len(beyond)), "between")
         setting = replace(setting, between=(*setting.between, points))
+    return solution, setting
+
+
+def _cooled(setting: Setting, cap: float | None, matrices: dict, progress) -> tuple[Solution, Setting]:
+    """The solution whose hottest spot is cool enough, and the setting with the spots that took."""
+    for _ in range(COOLINGS):
+        solution = convex.solve(problem(setting, cap), matrices=matrices, progress=progress)
+        closer = cooler(setting, solution) if solution.status.ok else setting
+        if closer is setting:
+            break
+        setting = closer
     return solution, setting
 
 
@@ -157,7 +177,8 @@ def _relaxed(spec, relaxation) -> str:
     value = functools.reduce(getattr, key.split("."), spec)
     if key == "target.strength":
         return f"lower {key} below {units.format(value, 'T/m')} by {units.format(relaxation.by, 'T/m')}"
-    unit = "1" if key == "target.error" else relaxation.unit
+    unit = _UNITS.get(key, relaxation.unit)
+    factor = factor**2 if key in ("cryostat.power_limit", "cooling.limit") else factor  # these limits are on the root
     return f"raise {key} from {units.format(value, unit)} to {units.format(value * factor, unit)}"
 
 

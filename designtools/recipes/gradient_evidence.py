@@ -9,6 +9,7 @@ import numpy as np
 from designtools import audit, regions
 from designtools.fields import force, torque
 from designtools.kernels.wire_inductance import rectangle_mean_distance, winding_inductance
+from designtools.recipes.gradient_effects import effects
 from designtools.recipes.product import Evidence, Product
 from designtools.result import Ball, FieldMap, Figure, Lines, PlaneMap, SurfaceMap, Table
 from designtools.solve.solution import Solution
@@ -30,6 +31,8 @@ def evidence(setting, solution: Solution, product: Product, progress) -> Evidenc
     judge = audit.against_magpylib(product.source, points.points[:: max(1, len(points) // MAGPYLIB_POINTS)])
     progress("inductance, force and torque")
     figures = _figures(setting, solution, product, stages, judge)
+    progress("what the coil does to its surroundings")
+    around = effects(setting, product, list(stages.values())[-1]["gradient"], points, figures)
     record = {
         "stages": stages,
         "magpylib": judge,
@@ -39,7 +42,7 @@ def evidence(setting, solution: Solution, product: Product, progress) -> Evidenc
     }
     progress("field maps")
     plots, field_map = _drawn(setting, product, stages, views)
-    return Evidence(figures, record, plots, (field_map,), _implied(spec))
+    return Evidence(figures | around.figures, record, plots | around.plots, (field_map,), (*_implied(spec), *around.implied))
 
 
 # --- stages -------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from designtools.regions import Region
 from designtools.sources import Sheet
 from designtools.units import MU_0
 
-RESERVE = 0.03  # of the error allowed, kept for what joints add
+RESERVE = 0.03  # of the error and of the stray field allowed, kept for what turns and joints add
 SLOPE_BAND = 1e-4  # relative
 UNIQUE = 1e-3  # weight of the power beside a peak objective, so that the pattern away from the peak is unique
 
@@ -104,14 +104,14 @@ def limits(setting: Setting, densest: float | None) -> list[Limit]:
     found += [_field_limit(setting, points, f"target field {k}") for k, points in enumerate(setting.between)]
     if setting.stray is not None:
         q = field.flux_density(setting.stray)
-        found.append(Limit(q, upper=spec.stray.limit, norm="row", scale=spec.stray.limit, label="stray.limit"))
+        found.append(Limit(q, upper=(1 - RESERVE) * spec.stray.limit, norm="row", scale=spec.stray.limit, label="stray.limit"))
     found += _density_limits(setting, densest)
     names = [l.name for l in setting.layers]
     if spec.limits.torque is not None:
         found.append(_cone(force.sheet_torque(names, background(spec)), spec.limits.torque, "limits.torque"))
     if spec.limits.net_force is not None:
         found.append(_cone(force.sheet_force(names, background(spec)), spec.limits.net_force, "limits.net_force"))
-    return found
+    return [*found, *setting.held]
 
 
 def _field_limit(setting: Setting, points: Region, name: str) -> Limit:

@@ -11,12 +11,15 @@ from scipy.spatial import cKDTree
 
 from designtools import regions
 from designtools.formers import symmetry as symmetries
+from designtools.formers.cylinder import Cylinder
 from designtools.formers.mesh import SurfaceMesh
+from designtools.problem import Limit
 from designtools.recipes import targets
 from designtools.recipes.surfaces import Patch, joined_mesh, patches, still_groups
 from designtools.regions import Region
 
 TARGET_ORDER = 60  # harmonic degree integrated exactly by the target points
+SHELL_AROUND = 48  # vertices around a conducting tube where the coil is none
 VOLUME_ORDER = 10  # the same for the points of the fitted gradient
 
 
@@ -37,7 +40,8 @@ class Setting:
     """The geometry of the task: everything the later hops share.  Points are one per symmetry orbit.
 
     shape: points -> u (m), the field wanted over target.strength; size (m): radius of the primary, or how near it comes;
-    between: points added where the field strayed between those of `target`.
+    between: points added where the field strayed between those of `target`; shell_meshes: of the cryostat's shells;
+    surroundings, held: what stands around the coil and the limits this puts on it (`gradient_surroundings`).
     """
 
     spec: object
@@ -49,6 +53,9 @@ class Setting:
     shape: Callable
     size: float
     between: tuple[Region, ...] = ()
+    shell_meshes: tuple[SurfaceMesh, ...] = ()
+    surroundings: object = None
+    held: tuple[Limit, ...] = ()
 
     @property
     def b0(self) -> np.ndarray:
@@ -85,11 +92,21 @@ def prepare(spec) -> Setting:
     margin = (spec.conductor.width + spec.conductor.spacing) / 2
     still = {name: still_groups(mesh, spec.keep_out, margin) for name, mesh in meshes.items()}
     size = _size(spec, meshes["primary"])
-    found = _symmetry(spec, frame, meshes, still, shape, size)
+    shells = _shell_meshes(spec, frame, meshes["primary"])
+    found = _symmetry(spec, frame, meshes, still, shells, shape, size)
     layers = tuple(_layer(name, parts[name], mesh, found, still[name]) for name, mesh in meshes.items())
     stray = _stray_region(spec, frame)
     target = folded(_target_region(spec), found)
-    return Setting(spec, frame, layers, found, target, stray and folded(stray, found), shape, size)
+    return Setting(spec, frame, layers, found, target, stray and folded(stray, found), shape, size, shell_meshes=shells)
+
+
+def _shell_meshes(spec, frame, primary: SurfaceMesh) -> tuple[SurfaceMesh, ...]:
+    """Tubes half as fine as the coil, whose vertices keep the rotations that both have."""
+    if spec.cryostat is None:
+        return ()
+    around = len(primary.boundaries[0]) // 2 if spec.primary.tube else SHELL_AROUND
+    formers = [Cylinder(t.radius, t.length, frame, t.centre * frame[2]) for t in spec.cryostat.shells]
+    return tuple(f.mesh(2 * np.pi * f.radius / max(around, SHELL_AROUND // 2)) for f in formers)
 
 
 def _size(spec, primary: SurfaceMesh) -> float:
@@ -131,17 +148,18 @@ def _stray_region(spec, frame) -> Region | None:
     return regions.cylinder(spec.stray.radius, spec.stray.length, 56, n_z, frame, "stray")
 
 
-def _symmetry(spec, frame, meshes, still, shape, size: float) -> symmetries.Symmetry:
+def _symmetry(spec, frame, meshes, still, shells, shape, size: float) -> symmetries.Symmetry:
     vertices = meshes["primary"].vertices
     origin = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-    rims = [len(rim) for mesh in meshes.values() for rim in mesh.boundaries[:1]]
+    every = [*meshes.values(), *shells]
+    rims = [len(rim) for mesh in every for rim in mesh.boundaries[:1]]
     held = [mesh.vertices[np.unique(np.concatenate(still[name]))] for name, mesh in meshes.items() if len(still[name])]
 
     def sign_of(q):
         same = all(_same_points((points - origin) @ q.T + origin, points) for points in held)
         return _stream_sign(spec, q, origin, shape, size) if same else 0
 
-    return symmetries.find(list(meshes.values()), frame, origin, sign_of, int(np.gcd.reduce(rims or [4])))
+    return symmetries.find(every, frame, origin, sign_of, int(np.gcd.reduce(rims or [4])))
 
 
 def _same_points(a, b) -> bool:
@@ -154,11 +172,11 @@ def _stream_sign(spec, q: np.ndarray, origin: np.ndarray, shape, size: float) ->
     B(Qx) = s Q B(x), so the component along b gets s times the sign of b under Q, and must equal the
     sign of the wanted field under Q.
     """
-    held = [np.asarray(spec.region.centre, float)] + ([np.zeros(3)] if spec.stray else [])
+    held = [np.asarray(spec.region.centre, float)] + ([np.zeros(3)] if spec.stray or spec.wall else [])
     form = np.diag(np.square(spec.region.half_widths))
     carried = all(np.allclose(q @ (p - origin) + origin, p, atol=1e-9) for p in held)
     carried = carried and np.allclose(q @ form @ q.T, form, rtol=1e-9)
-    if not (carried and _magnet_is_carried(spec, q, size)):
+    if not (carried and _patient_is_carried(spec, q, origin) and _magnet_is_carried(spec, q, size)):
         return 0
     return _sign_under(q, spec.frame.b0_axis) * _shape_sign(shape, q, origin, held[0], size)
 
@@ -175,9 +193,20 @@ def _sign_under(q: np.ndarray, axis) -> int:
     return int(np.sign(along)) if abs(abs(along) - 1) < 1e-9 else 0
 
 
+def _patient_is_carried(spec, q: np.ndarray, origin) -> bool:
+    """Whether the person's body is the same after the map; asked only where a limit needs it."""
+    patient = spec.patient
+    if patient is None or patient.limit is None:
+        return True
+    if patient.semi_axes is None:
+        return False
+    centre, form = np.asarray(patient.centre, float), np.diag(np.square(patient.semi_axes))
+    return bool(np.allclose(q @ (centre - origin) + origin, centre, atol=1e-9) and np.allclose(q @ form @ q.T, form, rtol=1e-9))
+
+
 def _magnet_is_carried(spec, q: np.ndarray, size: float) -> bool:
     """Whether the magnet's field goes over into itself up to a sign; asked only where a limit needs it."""
-    if spec.limits.torque is None and spec.limits.net_force is None:
+    if spec.limits.torque is None and spec.limits.net_force is None and (spec.wall is None or spec.wall.velocity_limit is None):
         return True
     here = np.random.default_rng(0).uniform(-1, 1, (8, 3)) * size
     b = np.asarray(background(spec).field(here))

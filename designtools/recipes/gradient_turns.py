@@ -18,9 +18,9 @@ from designtools.windings.displacement import turn_sensitivity
 from designtools.windings.spacing import wire_spacing
 from designtools.windings.winding import Winding
 
-STEPS = 10  # towards turns that keep the limits
-FIRST, SMALLEST = 0.5, 0.02  # largest change of psi in a step, in turns
-PRICE = 1e3  # of a violation, in objectives
+STEPS = 8  # towards turns that keep the limits
+FIRST, STIFFEST = 100.0, 1e5  # damping of a step
+PRICE = 30.0  # of a violation as large as the limit, in objectives
 KEPT = 5e-4  # relative excess over a limit that counts as none
 JOINT = 1.01  # tracks are laid this much wider apart than asked: jogs come a little closer
 OF_TURNS = ("target.error", "target.strength", "stray.limit")  # limits that the turns themselves shall keep
@@ -78,19 +78,19 @@ def bettered(setting: Setting, solution: Solution, cap: float | None, matrices: 
     """The solution whose turns, not only whose sheet, keep the field error and the stray field, as far as that goes.
 
     A sequence of convex problems: those of the sheet, with the field replaced by that of the turns and its slope with the
-    stream function (`windings.displacement`), in a region of trust.  A step counts when it lowers the excess of the turns
+    stream function (`windings.displacement`), each step damped.  A step counts when it lowers the excess of the turns
     over their limits and keeps the conductors apart.
     """
     current = turn_current(setting, solution)
-    best, radius = _wound(setting, solution, current), FIRST
+    best, damping = _wound(setting, solution, current), FIRST
     for _ in range(STEPS):
-        if best.worst <= KEPT or radius < SMALLEST or not best.windings:
+        if best.worst <= KEPT or damping > STIFFEST or not best.windings:
             break
         if progress:
             progress("turns exceed " + ", ".join(f"{name} by {over:.1%}" for name, over in best.excess.items() if over > KEPT) + "; moving them")
-        trial = _wound(setting, _step(setting, best, current, radius, cap, matrices), current)
+        trial = _wound(setting, _step(setting, best, current, damping, cap, matrices), current)
         apart = closest_tracks(setting, trial.windings) >= min(JOINT * _pitch(setting), closest_tracks(setting, best.windings))
-        best, radius = (trial, radius) if apart and trial.worst < 0.98 * best.worst else (best, radius / 2.5)
+        best, damping = (trial, damping / 3) if apart and trial.worst < 0.98 * best.worst else (best, damping * 6)
     return replace(solution, design=best.solution.design, x=best.solution.x)
 
 
@@ -119,21 +119,15 @@ def _excess(limit: Limit, value) -> float:
     return max(0.0, float((np.abs(value - middle) / half).max() - 1))
 
 
-def _step(setting: Setting, wound: Wound, current: float, radius: float, cap: float | None, matrices: dict) -> Solution:
+def _step(setting: Setting, wound: Wound, current: float, damping: float, cap: float | None, matrices: dict) -> Solution:
     """The convex problem about the turns at hand."""
-    x = wound.solution.x
     task = problem(setting, cap)
-    sizes = np.concatenate([np.asarray(abs(l.basis).max(axis=0).todense()).ravel() for l in setting.layers])
-    reach = np.split(radius * current / sizes, np.cumsum([l.basis.shape[1] for l in setting.layers])[:-1])
-    starts = np.split(x, np.cumsum([l.basis.shape[1] for l in setting.layers])[:-1])
-    free = [replace(f, lower=at - r, upper=at + r) for f, at, r in zip(task.free, starts, reach)]
     about = dict(matrices) | _linear_in_turns(setting, wound, current)
-    tops = []
     if setting.spec.winding.turns:
         top, affine = _height(setting, wound, current)
-        tops, about = [top], about | {top.quantity.name: affine}
-    task = replace(task, free=tuple(free), subject_to=(*task.subject_to, *tops))
-    return convex.priced(task, PRICE * max(1e-12, abs(wound.solution.objective)), about)
+        task = replace(task, subject_to=(*task.subject_to, top))
+        about[top.quantity.name] = affine
+    return convex.priced(task, PRICE * max(1e-12, abs(wound.solution.objective)), about, wound.solution.x, damping)
 
 
 def _height(setting: Setting, wound: Wound, current: float) -> tuple[Limit, Affine]:

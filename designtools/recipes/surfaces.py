@@ -19,7 +19,7 @@ from designtools.windings.mesh_contour import mesh_contours
 from designtools.windings.winding import Track
 
 AROUND = 88  # triangles around a former where the spec states no resolution
-_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def patches(name: str, surface, frame, gradient_axis, resolution: float | None) 
     """
     formers = _FORMERS[surface.former](surface, frame, gradient_axis) if surface.former != "mesh" else None
     if formers is None:
-        meshes = parts_of(surface.path, _METRES[surface.unit or "mm"])
+        meshes = parts_of(surface.path, METRES[surface.unit or "mm"])
         formers = [None] * len(meshes)
     else:
         meshes = [f.mesh(resolution or 2 * np.pi * contour.half_width(f) / AROUND) for f in formers]

@@ -39,44 +39,27 @@ def _scales(problem: Problem) -> np.ndarray:
     return np.array([limit.scale for limit in problem.subject_to] + [1e-12])
 
 
-def _constraints(problem: Problem, lower, upper, matrices) -> tuple[Rows, Cones]:
+def _constraints(problem: Problem, lower, upper, matrices) -> tuple[Rows, tuple[Cones, ...]]:
     n = lower.size
     bound_rows = Rows(np.eye(n), lower, upper, np.full(n, len(problem.subject_to)))
     rows, cones = [bound_rows], []
     for index, limit in enumerate(problem.subject_to):
         a = matrices[limit.quantity.name]
         (cones if limit.norm in NORMS else rows).append(_limit_block(limit, a, index))
-    return _stack_rows(rows), _stack_cones(cones, n)
+    return _stack_rows(rows), tuple(cones)
 
 
 def _limit_block(limit: Limit, a: Affine, index: int):
     if limit.norm in NORMS:
         f, k = a.shape
         radius = np.broadcast_to(np.asarray(limit.upper, float), (f,))
-        order = np.full(f, NORMS[limit.norm])
-        return Cones(a.matrix.reshape(f, k, -1), a.offset.reshape(f, k), radius, np.full(f, index), order)
+        return Cones(a.matrix.reshape(f, k, -1), a.offset.reshape(f, k), radius, index, NORMS[limit.norm])
     side = lambda value, default: np.broadcast_to(np.asarray(default if value is None else value, float), a.shape).ravel() - a.offset
     return Rows(a.matrix, side(limit.lower, -np.inf), side(limit.upper, np.inf), np.full(a.offset.size, index))
 
 
 def _stack_rows(blocks: list[Rows]) -> Rows:
     return Rows(*(np.concatenate([getattr(b, name) for b in blocks]) for name in ("matrix", "lower", "upper", "limit")))
-
-
-def _stack_cones(blocks: list[Cones], n: int) -> Cones:
-    if not blocks:
-        return Cones(np.zeros((0, 1, n)), np.zeros((0, 1)), np.zeros(0), np.zeros(0, int), np.zeros(0, int))
-    if len({b.matrix.shape[1] for b in blocks}) > 1:
-        blocks = [_widened(b, max(b.matrix.shape[1] for b in blocks)) for b in blocks]
-    fields = ("matrix", "offset", "radius", "limit", "order")
-    return Cones(*(np.concatenate([getattr(b, name) for b in blocks]) for name in fields))
-
-
-def _widened(b: Cones, width: int) -> Cones:
-    """Vectors padded with zeros, which change no norm, to a common width."""
-    extra = width - b.matrix.shape[1]
-    pad = lambda a: np.pad(a, [(0, 0), (0, extra)] + [(0, 0)] * (a.ndim - 2))
-    return Cones(pad(b.matrix), pad(b.offset), b.radius, b.limit, b.order)
 
 
 def term_value(term: Term, value: np.ndarray) -> float:

@@ -5,6 +5,8 @@ Every quantity is turned into offset + matrix @ x by its JAX Jacobian and verifi
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from designtools import precision
@@ -36,19 +38,26 @@ def solve(problem: Problem, *, gap: float = 1e-6, matrices: dict[str, Affine] | 
     return _relaxed(problem, free, matrices, program, gap, progress)
 
 
-def priced(problem: Problem, price: float, matrices: dict[str, Affine]) -> Solution:
-    """The optimum when a violation costs `price` per unit of a limit's scale: always there, and quick to find.
+def priced(problem: Problem, price: float, matrices: dict[str, Affine], about: np.ndarray, damping: float) -> Solution:
+    """A damped step from `about` (n,): a violation costs `price` per unit of a limit's scale, so there always is one.
 
-    matrices: name -> Affine, all quantities that the problem needs or those known; the others are filled in.  Status
-    OPTIMAL where all limits hold; else NOT_CONVERGED.
+    damping: weight of the objective's own quadratic form of the change, beside the objective (Levenberg-Marquardt).
+    matrices: name -> Affine, all quantities that the problem needs or those known; the others are filled in.  Good to
+    about a thousandth.  Status OPTIMAL where all limits hold; else NOT_CONVERGED.
     """
     precision.require("solve.convex")
     free = variables(problem)
     matrices = _matrices(problem, free, matrices, None)
     program = assembly.programme(problem, free.lower, free.upper, matrices)
-    answer = standard.solve(program, 1e-6, elastic=price)
+    answer = standard.solve(_damped(program, about, damping), 1e-6, elastic=price, estimate=True)
     met = answer.status.startswith("optimal") and answer.violation.max(initial=0.0) < 1e-6
     return _record(problem, free, matrices, program, answer.x, Status.OPTIMAL if met else Status.NOT_CONVERGED, None, answer)
+
+
+def _damped(s: Standard, about: np.ndarray, damping: float) -> Standard:
+    """The program with damping/2 (x - about)' P (x - about) added to its objective x' P x / 2 + ..."""
+    pull = damping * (s.quadratic @ about)
+    return replace(s, quadratic=(1 + damping) * s.quadratic, linear=s.linear - pull, constant=s.constant + about @ pull / 2)
 
 
 def _matrices(problem: Problem, free: Variables, found: dict[str, Affine], progress) -> dict[str, Affine]:

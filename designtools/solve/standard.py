@@ -32,13 +32,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Cones:
-    """|matrix (f,k,n) @ x + offset (f,k)| <= radius (f,), in the norm of the `order` (f,) 2 or 1 along k."""
+    """|matrix (f,k,n) @ x + offset (f,k)| <= radius (f,), in the norm of `order` 2 or 1 along k; all of one `limit`."""
 
     matrix: np.ndarray
     offset: np.ndarray
     radius: np.ndarray
-    limit: np.ndarray
-    order: np.ndarray
+    limit: int
+    order: int
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Standard:
     linear: np.ndarray
     constant: float
     rows: Rows
-    cones: Cones
+    cones: tuple[Cones, ...]
     epigraphs: tuple[Epigraph, ...] = ()
     scale: np.ndarray = field(default_factory=lambda: np.ones(0))
 
@@ -103,7 +103,7 @@ def solve(standard: Standard, gap: float, elastic: float | None = None, estimate
     only_peaks = all(e.measure == "peak" for e in standard.epigraphs)
     definite = _positive_definite(standard.quadratic)
     step = elastic is not None and not estimate  # of a descent
-    if step and definite and 0 < standard.linear.size < SMALL and not standard.epigraphs and not len(standard.cones.radius):
+    if step and definite and 0 < standard.linear.size < SMALL and not standard.epigraphs and not standard.cones:
         return _solve_at_once(standard, elastic)
     if only_peaks and not small and definite:
         return _solve_reduced(standard, elastic, estimate, progress)
@@ -156,7 +156,7 @@ def _solve_reduced(standard: Standard, elastic, estimate: bool, progress) -> Ans
     rough = ESTIMATE_TOLERANCE if estimate else 0.0
     for count in range(1, ESTIMATE_ROUNDS if estimate else MOST_ROUNDS):
         more = _violated_rows(whitened, y, violation, max(rough, ROW_TOLERANCE))
-        deeper = _new_cuts(whitened.cones, whitened.scale, y, violation, rough)
+        deeper = _new_cuts(whitened, y, violation, rough)
         if count > 1 and not len(more) and not len(deeper.lower):
             return answer("optimal", y, count)
         rows = _joined(rows, _joined(_take(whitened.rows, more), deeper))
@@ -176,27 +176,14 @@ def _peaks_as_cones(s: Standard, elastic) -> tuple[Standard, np.ndarray]:
     Prices (limits,): infinite where a limit is hard, `elastic` where it may give, the weight of a peak for its own.
     """
     prices = np.full(len(s.scale), np.inf if elastic is None else elastic)
-    cones, limits = [s.cones], len(s.scale)
+    cones, limits = list(s.cones), len(s.scale)
     for number, e in enumerate(s.epigraphs):
         matrix = e.matrix.reshape(-1, e.width, e.matrix.shape[1])
         f = len(matrix)
-        index = np.full(f, limits + number)
-        cones.append(Cones(matrix, e.offset.reshape(f, e.width), np.zeros(f), index, np.full(f, 2)))
+        cones.append(Cones(matrix, e.offset.reshape(f, e.width), np.zeros(f), limits + number, 2))
     scale = np.concatenate([s.scale, np.ones(len(s.epigraphs))])
     prices = np.concatenate([prices, [e.weight for e in s.epigraphs]])
-    return replace(s, epigraphs=(), cones=_stacked(cones), scale=scale), prices
-
-
-def _stacked(blocks: list[Cones]) -> Cones:
-    """Cones of different widths as one; zeros that pad a vector change no norm."""
-    blocks = [b for b in blocks if len(b.radius)] or blocks[:1]
-    width = max(b.matrix.shape[1] for b in blocks)
-    pad = lambda a, k: np.pad(a, [(0, 0), (0, width - k)] + [(0, 0)] * (a.ndim - 2))
-    return Cones(
-        np.concatenate([pad(b.matrix, b.matrix.shape[1]) for b in blocks]),
-        np.concatenate([pad(b.offset, b.offset.shape[1]) for b in blocks]),
-        *(np.concatenate([getattr(b, name) for b in blocks]) for name in ("radius", "limit", "order")),
-    )
+    return replace(s, epigraphs=(), cones=tuple(cones), scale=scale), prices
 
 
 def _whiten(standard: Standard):
@@ -204,13 +191,13 @@ def _whiten(standard: Standard):
     factor = linalg.cholesky(standard.quadratic, lower=True)
     centre = -linalg.cho_solve((factor, True), standard.linear)
     to_y = lambda matrix: linalg.solve_triangular(factor, matrix.reshape(-1, centre.size).T, lower=True).T.reshape(matrix.shape)
-    rows, cones = standard.rows, standard.cones
+    rows = standard.rows
     shift = rows.matrix @ centre
     whitened = replace(
         standard,
         constant=standard.objective(centre),
         rows=replace(rows, matrix=to_y(rows.matrix), lower=rows.lower - shift, upper=rows.upper - shift),
-        cones=replace(cones, matrix=to_y(cones.matrix), offset=cones.offset + cones.matrix @ centre),
+        cones=tuple(replace(c, matrix=to_y(c.matrix), offset=c.offset + c.matrix @ centre) for c in standard.cones),
     )
     return whitened, lambda y: centre + linalg.solve_triangular(factor, y, lower=True, trans="T")
 
@@ -235,23 +222,35 @@ def _violated_rows(s: Standard, y: np.ndarray, violation: np.ndarray, tolerance:
     return hit[np.argsort(-excess[hit])][:MOST_NEW_ROWS]
 
 
-def _new_cuts(cones: Cones, scale: np.ndarray, y: np.ndarray, violation: np.ndarray, least: float) -> Rows:
-    """For each cone that y leaves, the half space touching it where y leaves: g.(A y + d) <= u.
+def _new_cuts(s: Standard, y: np.ndarray, violation: np.ndarray, least: float) -> Rows:
+    """For the cones that y leaves furthest, the half space touching each where y leaves: g.(A y + d) <= u.
 
-    Cones within their tolerance (at least `least`) are left.  g is the gradient of the norm: v/|v|, or the signs of v for the norm of order 1.
+    Cones within their tolerance (at least `least`) are left.
     """
-    vector = cones.matrix @ y + cones.offset
-    euclidean = cones.order == 2
-    size = np.where(euclidean, np.linalg.norm(vector, axis=1), np.abs(vector).sum(axis=1))
-    give = violation[cones.limit] * scale[cones.limit]
+    found = [_outside(cones, s.scale[cones.limit] * violation[cones.limit], y, least) for cones in s.cones]
+    each = np.concatenate([np.stack([np.full(len(hit), k), hit, excess], axis=1) for k, (hit, excess) in enumerate(found)] or [np.zeros((0, 3))])
+    worst = each[np.argsort(-each[:, 2])][:MOST_NEW_ROWS]
+    rows = _no_rows(y.size)
+    for k, cones in enumerate(s.cones):
+        rows = _joined(rows, _tangents(cones, worst[worst[:, 0] == k, 1].astype(int), y))
+    return rows
+
+
+def _outside(cones: Cones, give: float, y: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """The cones (m,) whose radius, with what its limit gives, y exceeds, and by how much relative to it (m,)."""
+    size = np.linalg.norm(cones.matrix @ y + cones.offset, cones.order, axis=1)
     excess = (size - cones.radius - give) / np.maximum(cones.radius + give, 1e-300)
-    tolerance = np.maximum(least, np.where(cones.radius > 0, CONE_TOLERANCE, PEAK_TOLERANCE))
-    hit = np.flatnonzero(excess > tolerance)
-    hit = hit[np.argsort(-excess[hit])][:MOST_NEW_ROWS]
-    g = np.where(euclidean[hit, None], vector[hit] / size[hit, None], np.sign(vector[hit]))
-    matrix = np.einsum("fk,fkn->fn", g, cones.matrix[hit])
-    upper = cones.radius[hit] - np.einsum("fk,fk->f", g, cones.offset[hit])
-    return Rows(matrix, np.full(len(hit), -np.inf), upper, cones.limit[hit])
+    hit = np.flatnonzero(excess > np.maximum(least, np.where(cones.radius > 0, CONE_TOLERANCE, PEAK_TOLERANCE)))
+    return hit, excess[hit]
+
+
+def _tangents(cones: Cones, hit: np.ndarray, y: np.ndarray) -> Rows:
+    """Half spaces touching the cones `hit` where y leaves them; g is the gradient of the norm: v/|v|, or the signs of v."""
+    matrix, offset = cones.matrix[hit], cones.offset[hit]
+    vector = matrix @ y + offset
+    g = vector / np.linalg.norm(vector, axis=1)[:, None] if cones.order == 2 else np.sign(vector)
+    upper = cones.radius[hit] - np.einsum("fk,fk->f", g, offset)
+    return Rows(np.einsum("fk,fkn->fn", g, matrix), np.full(len(hit), -np.inf), upper, np.full(len(hit), cones.limit))
 
 
 class Step(NamedTuple):
@@ -419,14 +418,11 @@ def _row_constraints(s: Standard, x, slack):
 
 def _cone_constraints(cp, s: Standard, x, slack):
     constraints = []
-    for order in np.unique(s.cones.order):
-        on = np.flatnonzero(s.cones.order == order)
-        matrix, offset, limit = s.cones.matrix[on], s.cones.offset[on], s.cones.limit[on]
-        f, k, n = matrix.shape
-        unit = s.scale[limit]
-        vector = cp.reshape((matrix / unit[:, None, None]).reshape(f * k, n) @ x, (f, k), order="C") + offset / unit[:, None]
-        radius = s.cones.radius[on] / unit + _times(np.ones(f), slack, limit)
-        constraints.append(cp.SOC(radius, vector, axis=1) if order == 2 else cp.norm1(vector, axis=1) <= radius)
+    for cones in s.cones:
+        (f, k, n), unit = cones.matrix.shape, s.scale[cones.limit]
+        vector = cp.reshape((cones.matrix / unit).reshape(f * k, n) @ x, (f, k), order="C") + cones.offset / unit
+        radius = cones.radius / unit + _times(np.ones(f), slack, np.full(f, cones.limit))
+        constraints.append(cp.SOC(radius, vector, axis=1) if cones.order == 2 else cp.norm1(vector, axis=1) <= radius)
     return constraints
 
 

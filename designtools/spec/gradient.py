@@ -36,6 +36,7 @@ from designtools.spec.base import (
     split,
 )
 from designtools.spec.surfaces import FurtherLayer, KeepOut, Shield, Surface
+from designtools.spec.surroundings import Cooling, Cryostat, Patient, PositiveFrequency, Wall
 
 
 class Harmonic(Model):
@@ -182,6 +183,8 @@ class Amplifier(Model):
     """Largest current."""
     voltage: PositiveVoltage
     """Largest voltage."""
+    frequency: PositiveFrequency = "1 kHz"
+    """Frequency at which the resistance to alternating current is stated, or the highest the voltage allows."""
 
 
 class Block(Model):
@@ -287,6 +290,14 @@ class Gradient(Spec):
     """The amplifier; without it, figures that need it are not evaluated."""
     magnet: BackgroundMagnet | None = None
     """The main magnet; without it, force and torque are not evaluated."""
+    patient: Patient | None = None
+    """The person, in whom the induced electric field is found; without it, nothing is said of stimulation."""
+    cryostat: Cryostat | None = None
+    """Conducting shells around the coil; without it, eddy currents are not evaluated."""
+    wall: Wall | None = None
+    """The cylinder the coil is bonded to; without it, vibration is not evaluated."""
+    cooling: Cooling | None = None
+    """How heat leaves the conductor; without it, temperatures are not evaluated."""
     objective: Objective = Objective()
     """What is made small."""
     limits: Limits = Limits()
@@ -404,6 +415,12 @@ class Gradient(Spec):
         for key in ("torque", "net_force"):
             if getattr(self.limits, key) is not None and self.magnet is None:
                 yield f"limits.{key}", "must come with `magnet`, whose field makes it; try `magnet: {flux_density: 3 T}`"
+        if self.wall and self.magnet is None:
+            yield "wall", "must come with `magnet`, whose field shakes it; try `magnet: {flux_density: 3 T}`"
+        for index, tube in enumerate(self.cryostat.shells if self.cryostat else ()):
+            widest = max((layer.outer_radius for layer in self.layers.values() if layer.tube), default=0.0) + self.conductor.thickness / 2
+            if tube.radius - tube.thickness / 2 <= widest:
+                yield f"cryostat.shells.{index}.radius", f"must lie outside the coil, which reaches {mm(widest)}, got {mm(tube.radius)}"
         if self.limits.net_force is not None and self.magnet is not None and not self.magnet.blocks:
             yield "limits.net_force", (
                 "must come with magnet.blocks, since a homogeneous field exerts no net force on a closed winding; "

@@ -1,0 +1,142 @@
+"""What stands around a gradient coil, as limits of its convex problem: a person, a cryostat, the wall it is bonded to.
+
+Each becomes a matrix on the stream functions (docs/physics-gradient-limits.md), made once and kept with the setting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from designtools.formers.cylinder import Cylinder
+from designtools.formers.triangulated import parts_of
+from designtools.problem import Limit
+from designtools.quantities import acoustics, cooling, eddy, electric_surface
+from designtools.quantities.linear import as_one_row
+from designtools.recipes.gradient_problem import sheet_model, sheet_resistance
+from designtools.recipes.gradient_setting import Setting, background
+from designtools.recipes.surfaces import METRES
+from designtools.solve.solution import Solution
+
+ROUND = 3  # of an ellipsoid's mesh: 1280 faces
+HELD = 0.98  # of what is allowed, which the optimiser uses: turns are not the sheet, other meshes not its own
+HOT = 1.002  # excess of a temperature over its limit that counts as none
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The surface of the person (vertices, faces), the eddy currents' modes, the wall as a former, its body and its modes."""
+
+    skin: tuple[np.ndarray, np.ndarray] | None = None
+    eddies: eddy.EddyModes | None = None
+    wall: tuple[Cylinder, acoustics.ShellBody, list] | None = None
+
+
+def surrounded(setting: Setting) -> Setting:
+    """The setting with what stands around the coil, and the limits that this puts on the stream functions."""
+    spec = setting.spec
+    found = Surroundings(
+        spec.patient and skin(spec.patient, ROUND),
+        spec.cryostat and _eddies(setting),
+        spec.wall and _wall(setting),
+    )
+    held = [*_patient_limits(setting, found), *_cryostat_limits(setting, found), *_wall_limits(setting, found)]
+    return replace(setting, surroundings=found, held=tuple(held))
+
+
+# --- a person -------------------------------------------------------------------------------------
+
+
+def skin(patient, level: int) -> tuple[np.ndarray, np.ndarray]:
+    """The closed surface of a spec's patient: vertices (V,3) m, faces (F,3).  level: of the ellipsoid's mesh."""
+    if patient.surface is not None:
+        mesh = parts_of(patient.surface, METRES[patient.unit])[0]
+        return mesh.vertices, mesh.faces
+    import trimesh
+
+    ball = trimesh.creation.icosphere(subdivisions=level)
+    return np.array(ball.vertices) * patient.semi_axes + np.asarray(patient.centre), np.array(ball.faces)
+
+
+def _patient_limits(setting: Setting, found: Surroundings):
+    patient = setting.spec.patient
+    if patient is None or patient.limit is None:
+        return
+    rate = patient.slew_rate / setting.spec.target.strength
+    quantity = electric_surface.surface_limit(*found.skin, [sheet_model(l) for l in setting.layers], rate)
+    yield _cone(quantity, patient.limit, "patient.limit")
+
+
+# --- a cryostat -----------------------------------------------------------------------------------
+
+
+def _eddies(setting: Setting) -> eddy.EddyModes:
+    shells = [
+        eddy.shell(f"shell {k + 1}", mesh, tube.thickness, 1 / tube.resistivity, setting.symmetry)
+        for k, (tube, mesh) in enumerate(zip(setting.spec.cryostat.shells, setting.shell_meshes))
+    ]
+    return eddy.eddy_modes(shells, [sheet_model(l) for l in setting.layers])
+
+
+def _cryostat_limits(setting: Setting, found: Surroundings):
+    cryostat = setting.spec.cryostat
+    if cryostat is None:
+        return
+    if cryostat.residual_limit is not None:
+        quantity = eddy.residual_field(found.eddies, setting.target, setting.b0, cryostat.wait, cryostat.ramp)
+        most = cryostat.residual_limit * setting.spec.target.strength * setting.reach
+        yield Limit(quantity, -HELD * most, HELD * most, scale=most, label="cryostat.residual_limit")
+    if cryostat.power_limit is not None:
+        quantity = as_one_row(eddy.power_residual(found.eddies, cryostat.frequency))
+        yield _cone(quantity, cryostat.power_limit**0.5, "cryostat.power_limit")
+
+
+# --- the wall -------------------------------------------------------------------------------------
+
+
+def _wall(setting: Setting):
+    wall = setting.spec.wall
+    former = Cylinder(wall.radius, wall.length, setting.frame)
+    body = acoustics.ShellBody(wall.radius, wall.thickness, wall.length, wall.modulus, wall.density)
+    return former, body, acoustics.wall_modes(wall.orders, wall.waves)
+
+
+def _wall_limits(setting: Setting, found: Surroundings):
+    wall = setting.spec.wall
+    if wall is None or wall.velocity_limit is None:
+        return
+    sheets = {l.name: (l.mesh.vertices, l.mesh.faces) for l in setting.layers}
+    former, body, modes = found.wall
+    quantity = acoustics.vibration_residual(sheets, background(setting.spec), former, body, modes, wall.frequencies, wall.damping)
+    yield _cone(as_one_row(quantity), wall.velocity_limit, "wall.velocity_limit")
+
+
+def _cone(quantity, most: float, label: str) -> Limit:
+    return Limit(quantity, upper=HELD * most, norm="row", scale=most, label=label)
+
+
+# --- temperature ----------------------------------------------------------------------------------
+
+
+def heating(spec) -> tuple[float, float, float]:
+    """Sheet resistance (ohm) at conductor.temperature times the duty, of tracks laid as close as they may; heat transfer; spreading."""
+    pitch = spec.conductor.width + spec.conductor.spacing
+    return sheet_resistance(spec) * pitch / spec.conductor.width * spec.cooling.duty, spec.cooling.heat_transfer, spec.cooling.spreading
+
+
+def cooler(setting: Setting, solution: Solution) -> Setting:
+    """The setting with the hottest spot of each sheet that is too hot held as well; the same setting if none is."""
+    spec = setting.spec
+    if spec.cooling is None or spec.cooling.limit is None:
+        return setting
+    most, found = HELD * spec.cooling.limit, []
+    for layer in setting.layers:
+        density = np.square(solution.design.parts[layer.name].surface_current()).sum(axis=1)
+        rise = cooling.temperature_rise(layer.mesh.vertices, layer.mesh.faces, density, *heating(spec))
+        spot = int(np.argmax(rise))
+        if rise[spot] > HOT * most:
+            heat = cooling.spot_residual(sheet_model(layer), spot, *heating(spec))
+            found.append(Limit(heat, upper=most**0.5, norm="row", scale=spec.cooling.limit**0.5, label="cooling.limit"))
+    return replace(setting, held=(*setting.held, *found)) if found else setting
+
