@@ -99,7 +99,7 @@ def density_cap(rise: float, sheet_resistance: float, heat_transfer: float) -> f
 def temperature_rise(vertices, faces, density_square, sheet_resistance: float, heat_transfer: float, spreading: float):
     """theta (V,) K above the coolant at the vertices; density_square (F,): mean over time of |K|^2 (A2/m2).
 
-    sheet_resistance (ohm), heat_transfer (W/m2/K), spreading (W/K).  Linear elements, lumped heat transfer; no heat
+    sheet_resistance (ohm, of all or each face), heat_transfer (W/m2/K), spreading (W/K).  Linear elements, lumped heat transfer; no heat
     leaves through rims.
     """
     factor, heat = _balance(vertices, faces, heat_transfer, spreading)

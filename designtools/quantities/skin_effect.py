@@ -94,7 +94,7 @@ def strip_proximity_loss(start, end, normals, source, width: float, thickness: f
     length = np.linalg.norm(along, axis=1)
     along = along / length[:, None]
     normals = normals - np.sum(normals * along, axis=1, keepdims=True) * along
-    normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)  # none on a piece along its own normal: left out
     field = np.asarray(source.field((start + end) / 2))
     across = np.sum(field * normals, axis=1)
     beside = np.sum(field * np.cross(along, normals), axis=1)

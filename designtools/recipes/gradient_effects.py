@@ -235,7 +235,8 @@ def _alternating(spec, product, resistance: float, frequency: float) -> Figure:
     alone = skin_effect.resistance_ratios(skin_effect.rectangle(conductor.width, conductor.thickness), [1.0], frequency, sigma)[0]
     tracks = [t for w in product.windings for t in w.tracks]
     start, end, normals = (np.concatenate(parts) for parts in zip(*((t.points[:-1], t.points[1:], t.normals[:-1]) for t in tracks)))
-    current = product.windings[0].current
+    real = np.linalg.norm(end - start, axis=1) > 0  # a track may state a point twice
+    start, end, normals, current = start[real], end[real], normals[real], product.windings[0].current
     proximity = skin_effect.strip_proximity_loss(start, end, normals, product.source, conductor.width, conductor.thickness, frequency, sigma)
     total = resistance * alone + 2 * proximity / current**2
     return Figure(float(total), "ohm", f"at {frequency:.0f} Hz: skin effect of the section alone by bars, and eddy currents in the field of all other tracks")

@@ -10,17 +10,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from designtools.formers.cylinder import Cylinder
+from designtools.formers.symmetry import orbits
 from designtools.formers.triangulated import parts_of
 from designtools.problem import Limit
 from designtools.quantities import acoustics, cooling, eddy, electric_surface
 from designtools.quantities.linear import as_one_row
 from designtools.recipes.gradient_problem import sheet_model, sheet_resistance
 from designtools.recipes.gradient_setting import Setting, background
+from designtools.recipes.gradient_turns import turn_current
 from designtools.recipes.surfaces import METRES
 from designtools.solve.solution import Solution
 
 ROUND = 3  # of an ellipsoid's mesh: 1280 faces
 HELD = 0.98  # of what is allowed, which the optimiser uses: turns are not the sheet, other meshes not its own
+COOL = 0.94  # the same of a temperature: single turns make the sheet's heat uneven
+SPARSE = 8  # closest pitches, beyond which tracks are taken to be apart
+SPOTS, APART = 6, 0.2  # spots of a sheet held at once, how far apart in radii of the primary
 HOT = 1.002  # excess of a temperature over its limit that counts as none
 
 
@@ -119,24 +124,41 @@ def _cone(quantity, most: float, label: str) -> Limit:
 # --- temperature ----------------------------------------------------------------------------------
 
 
-def heating(spec) -> tuple[float, float, float]:
-    """Sheet resistance (ohm) at conductor.temperature times the duty, of tracks laid as close as they may; heat transfer; spreading."""
-    pitch = spec.conductor.width + spec.conductor.spacing
-    return sheet_resistance(spec) * pitch / spec.conductor.width * spec.cooling.duty, spec.cooling.heat_transfer, spec.cooling.spreading
-
-
 def cooler(setting: Setting, solution: Solution) -> Setting:
-    """The setting with the hottest spot of each sheet that is too hot held as well; the same setting if none is."""
+    """The setting with the spots of each sheet that are too hot held as well; the same setting if there are none."""
     spec = setting.spec
     if spec.cooling is None or spec.cooling.limit is None:
         return setting
-    most, found = HELD * spec.cooling.limit, []
+    most, found = COOL * spec.cooling.limit, []
     for layer in setting.layers:
-        density = np.square(solution.design.parts[layer.name].surface_current()).sum(axis=1)
-        rise = cooling.temperature_rise(layer.mesh.vertices, layer.mesh.faces, density, *heating(spec))
-        spot = int(np.argmax(rise))
-        if rise[spot] > HOT * most:
-            heat = cooling.spot_residual(sheet_model(layer), spot, *heating(spec))
+        density = np.linalg.norm(np.asarray(solution.design.parts[layer.name].surface_current()), axis=1)
+        heating = _heating(setting, density, turn_current(setting, solution))
+        rise = cooling.temperature_rise(layer.mesh.vertices, layer.mesh.faces, density**2, *heating)
+        for spot in _spots(layer.mesh.vertices, rise, HOT * most, setting):
+            heat = cooling.spot_residual(sheet_model(layer), spot, *heating)
+            heat = replace(heat, name=f"{heat.name}, {len(setting.held) + len(found)}")  # the same spot comes back where the tracks moved apart
             found.append(Limit(heat, upper=most**0.5, norm="row", scale=spec.cooling.limit**0.5, label="cooling.limit"))
     return replace(setting, held=(*setting.held, *found)) if found else setting
 
+
+def _spots(vertices, rise, most: float, setting: Setting) -> list[int]:
+    """The hottest vertices above `most`, one per symmetry orbit, a share of the coil's size apart."""
+    own = orbits(vertices, setting.symmetry)[0]
+    found: list[int] = []
+    for spot in own[np.argsort(-rise[own])]:
+        if rise[spot] <= most or len(found) == SPOTS:
+            break
+        if all(np.linalg.norm(vertices[spot] - vertices[other]) > APART * setting.size for other in found):
+            found.append(int(spot))
+    return found
+
+
+def _heating(setting: Setting, density, current: float) -> tuple[np.ndarray, float, float]:
+    """Resistance (F,) ohm of each face times the duty, heat transfer, spreading; density (F,): |K| A/m, current (A) of a turn.
+
+    Tracks fill only a part of the sheet, width over current / |K|, and heat it the more for that.
+    """
+    spec = setting.spec
+    closest = spec.conductor.width + spec.conductor.spacing
+    pitch = np.clip(current / np.maximum(density, 1e-9 * density.max()), closest, SPARSE * closest)
+    return sheet_resistance(spec) * pitch / spec.conductor.width * spec.cooling.duty, spec.cooling.heat_transfer, spec.cooling.spreading
