@@ -2,18 +2,21 @@
 
     python benchmarks/blocks_cuboids.py [--json FILE]
 
-Seconds are processor time of this process, best of several interleaved runs: every side counts per core, and a busy
-machine does not decide.  Ratio = theirs over ours; error = difference over the largest field.
+Seconds are processor time of this process on one core, best of several interleaved runs, so that a busy machine does
+not decide.  Ratio = theirs over ours; error = difference over the largest field.
 """
 
 import ctypes
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before JAX starts its threads
 
 import jax
 import jax.numpy as jnp

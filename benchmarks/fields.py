@@ -12,9 +12,14 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+CORES = sorted(os.sched_getaffinity(0))
+USED = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+os.sched_setaffinity(0, CORES[:USED])  # before JAX starts its threads
 
 import jax
 import magpylib
@@ -35,8 +40,6 @@ RNG = np.random.default_rng(0)
 
 def interleaved(runs, repeats=7):
     """Best processor time of each of several jobs, in turn, on one core."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(allowed)})
     for run in runs.values():
         jax.block_until_ready(run())
     times = {name: [] for name in runs}
@@ -45,7 +48,6 @@ def interleaved(runs, repeats=7):
             begin = time.process_time()
             jax.block_until_ready(run())
             times[name].append(time.process_time() - begin)
-    os.sched_setaffinity(0, allowed)
     return {name: min(found) for name, found in times.items()}
 
 
@@ -57,6 +59,26 @@ def best_time(run, repeats=5):
         jax.block_until_ready(run())
         times.append(time.perf_counter() - begin)
     return min(times)
+
+
+def on_cores(job, count):
+    """What a job of `ALONE` prints in a process of its own with so many cores."""
+    run = [sys.executable, __file__, job, str(count)]
+    with_all = lambda: os.sched_setaffinity(0, CORES)
+    return subprocess.run(run, capture_output=True, text=True, check=True, preexec_fn=with_all).stdout
+
+
+def clock(n_sources=2048, n_points=65536):
+    """Seconds by the clock for segments and loops, one after the other."""
+    centre, normal, points = RNG.normal(size=(2, n_sources, 3)), RNG.normal(size=(n_sources, 3)), RNG.normal(size=(n_points, 3))
+    for source in (Filaments(*centre, np.ones(n_sources)), Loops(centre[0], normal, *np.ones((2, n_sources)))):
+        print(best_time(lambda: source.field(points)))
+
+
+def cores():
+    one, both = (np.array(on_cores("clock", count).split(), float) for count in (1, len(CORES)))
+    for name, ratio in zip(("segments", "loops"), one / both):
+        print(f"{name}: {len(CORES)} cores over one, by the clock, {ratio:.2f}")
 
 
 def roofline():
@@ -168,8 +190,6 @@ def rated(name, source, points, jobs, exact, few_points=8):
     value = jax.jit(lambda s, p: s.field(p))
     both = interleaved({"value": lambda: value(source, points), "slope": lambda: slope(source, points)})
     print(f"    value and gradient over value: {both['slope'] / both['value']:.1f}")
-    two = best_time(lambda: source.field(points))
-    print(f"    all cores: {pairs / two / 1e6:.0f} Mpairs/s by the clock")
 
 
 def segments(library, n_segments=2048, n_points=2048):
@@ -209,8 +229,24 @@ def loops(library, n_loops=1024, n_points=1024):
     rated("loops", Loops(centre, normal, radius, current), points, jobs, lambda p: exact_loops(centre, normal, radius, current, p))
 
 
+def coaxial_loops(n_loops=1024, n_points=1024):
+    """cfsem's loops lie about z only."""
+    height, radius, current = RNG.normal(size=n_loops), 0.3 + RNG.random(n_loops), RNG.normal(size=n_loops)
+    centre, normal = np.outer(height, [0, 0, 1.0]), np.tile([0, 0, 1.0], (n_loops, 1))
+    points = RNG.normal(size=(n_points, 3))
+
+    def by_cfsem(p):
+        r = np.hypot(p[:, 0], p[:, 1])
+        out, up = cfsem.flux_density_circular_filament(current, radius, height, r, np.ascontiguousarray(p[:, 2]), par=False)
+        return np.column_stack([out * p[:, 0] / r, out * p[:, 1] / r, up])
+
+    jobs = {"cfsem": (by_cfsem, 1)} if (cfsem := optional("cfsem")) else {}
+    exact = lambda p: exact_loops(centre, normal, radius, current, p)
+    rated("coaxial loops", Loops(centre, normal, radius, current), points, jobs, exact)
+
+
 def stream(n_segments=100_000, n_points=1_000_000):
-    """What does not fit into memory as pairs: most memory of this process so far, and the rate by the clock."""
+    """What does not fit into memory as pairs: most memory of the process, and the rate by the clock."""
     wire = Filaments(*RNG.normal(size=(2, n_segments, 3)), np.ones(n_segments))
     points = RNG.normal(size=(n_points, 3))
     begin = time.perf_counter()
@@ -256,10 +292,16 @@ def inductances():
     )
 
 
+ALONE = {"clock": clock, "stream": stream}
+
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        sys.exit(ALONE[sys.argv[1]]())
     compiled = roofline()
     segments(compiled)
     loops(compiled)
+    coaxial_loops()
     triangles()
     inductances()
-    stream()
+    cores()
+    print(on_cores("stream", len(CORES)), end="")

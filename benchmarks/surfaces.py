@@ -2,16 +2,20 @@
 
 Needs `pip install --target DIR --no-deps cfsem interpn findiff bfieldtools psutil` and DIR on PYTHONPATH; a peer that
 cannot be imported is named and left out.  Of bfieldtools only the functions of meshes are loaded: the package itself
-asks for a 3-D viewer.  Ratio is the peer's time over ours; error is relative to the largest entry.
+asks for a 3-D viewer.  Ratio is the peer's time over ours; error is relative to the largest entry.  Seconds are processor
+time on one core, the best of runs taken in turn, so that a busy machine does not decide.
 """
 
 import contextlib
 import importlib
 import importlib.util
 import io
+import os
 import sys
 import time
 import types
+
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before JAX starts its threads
 
 import numpy as np
 import trimesh
@@ -49,11 +53,11 @@ def in_turn(runs, repeats):
     best, results = dict.fromkeys(runs, np.inf), {}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
-            begin = time.perf_counter()
+            begin = time.process_time()
             with contextlib.redirect_stdout(io.StringIO()):
                 results[name] = run()
             if repeat:
-                best[name] = min(best[name], time.perf_counter() - begin)
+                best[name] = min(best[name], time.process_time() - begin)
     return best, results
 
 
@@ -75,8 +79,7 @@ def field_matrix(others, level=4, count=1024):
     cfsem, bfieldtools = others["cfsem"], others["mesh_magnetics"]
     runs = {"ours": lambda: field_operator(vertices, faces, points)}
     if cfsem:  # its K runs the other way, its mu0 is that of CODATA 2018
-        for name, threads in (("cfsem, one thread", False), ("cfsem, all threads", True)):
-            runs[name] = lambda t=threads: -np.stack(cfsem.flux_density_triangle_mesh_mapping(points, vertices, faces, t), 1)
+        runs["cfsem"] = lambda: -np.stack(cfsem.flux_density_triangle_mesh_mapping(points, vertices, faces, False), 1)
     if bfieldtools:
         runs["bfieldtools"] = lambda: bfieldtools.magnetic_field_coupling_analytic(mesh, points)
     best, results = in_turn(runs, 2)
@@ -88,7 +91,7 @@ def inductance(others, level=4):
     cfsem, bfieldtools = others["cfsem"], others["mesh_impedance"]
     runs = {"ours": lambda: inductance_matrix(vertices, faces)}
     if cfsem:
-        runs["cfsem"] = lambda: cfsem.triangle_mesh_inductance_matrix(vertices, faces, True)
+        runs["cfsem"] = lambda: cfsem.triangle_mesh_inductance_matrix(vertices, faces, False)
     if bfieldtools:
         runs["bfieldtools"] = lambda: bfieldtools.self_inductance_matrix(mesh)
     best, results = in_turn(runs, 1)
@@ -106,13 +109,13 @@ def crossover(levels=(3, 4, 5), error=1e-6):
         _, vertices, faces = sphere(level)
         stream = np.random.default_rng(0).normal(size=len(vertices))
         InductanceOperator(vertices, faces, error)  # compiles
-        begin = time.perf_counter()
+        begin = time.process_time()
         operator = InductanceOperator(vertices, faces, error)
-        built = time.perf_counter()
+        built = time.process_time()
         found = operator @ stream
-        used = time.perf_counter()
+        used = time.process_time()
         dense = inductance_matrix(vertices, faces)
-        whole = time.perf_counter()
+        whole = time.process_time()
         apart = np.linalg.norm(dense @ stream - found) / np.linalg.norm(dense @ stream)
         print(
             f"    {len(vertices):6d} vertices: {built - begin:6.2f} s and {operator.nbytes() / 1e6:6.0f} MB, product {used - built:.3f} s; "

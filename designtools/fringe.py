@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from designtools.harmonics.elements import has_rules
+from designtools.harmonics.exterior import Exterior, exterior, revolves
 from designtools.harmonics.multipoles import multipoles
-from designtools.sources import Assembly, Blocks, Loops
 
 _RADII = 96  # samples along a ray, from the conductors out to where the field has ended
 _WINDOW = 8  # of them looked at together, from the outside in
 _ORDER = 32  # of the multipoles of sources that are no bodies of revolution
+_ZONAL = 160  # degree of the series of bodies of revolution
 _FAR = 1e-11  # of the level: what the multipoles may leave out where they are used
 _CLOSE = 1e-11  # relative error of a crossing
-_SIZES = (512, 1024, 2048, 4096, 8192)  # points per evaluation
-
+_SIZES = (512, 8192)  # points per evaluation
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,19 @@ def fringe_extent(source, level: float = 5e-4, axis="z", centre=(0.0, 0.0, 0.0),
     """Extent of the region |B| >= level (T) of a source about `centre` (3,) m.
 
     The field itself is evaluated out to a sphere on which it has fallen below the level (it keeps falling beyond:
-    outside its sources the largest |B| on a sphere decreases with the radius), never extrapolated.  Sources that do
-    not revolve about z are replaced by their exact multipoles of order 32 at distances where these leave out less
-    than 1e-11 of the level, by their bound.  Along each ray from the centre the outermost crossing counts.
+    outside its sources the largest |B| on a sphere decreases with the radius), never extrapolated.  Sources are
+    replaced by their exact multipoles (see `far_sighted`) at distances where these leave out less than 1e-11 of the
+    level, by their bound.  Along each ray from the centre the outermost crossing counts.
     Bodies of revolution about z are sampled in one half-plane, other sources over the whole sphere.
     angles: rays over half a turn.
     """
     if not level > 0:
         raise ValueError(f"fringe_extent: level must be a positive flux density in tesla, got {level!r}")
-    revolves = axis == "z" and not np.any(np.asarray(centre)[:2]) and _revolves(source)
-    rays = _Rays(source, level, np.asarray(centre, float), _frame(axis), None if revolves else _ORDER)
+    round_about = axis == "z" and not np.any(np.asarray(centre)[:2]) and revolves(source)
+    rays = _Rays(far_sighted(source, level, centre), level, np.asarray(centre, float), _frame(axis))
     plane = 2 * np.pi * np.arange(2 * angles) / (2 * angles)
     outline = rays.reach(*_in_plane(plane))
-    phi = _azimuths(revolves, angles)
+    phi = _azimuths(round_about, angles)
     along, across = _farthest(rays, phi, angles)
     poles = rays.reach(np.array([0.0, np.pi]), np.zeros(2))
     equator = rays.reach(np.full(len(phi), np.pi / 2), phi)
@@ -73,13 +74,54 @@ def fringe_extent(source, level: float = 5e-4, axis="z", centre=(0.0, 0.0, 0.0),
     )
 
 
+@dataclass(frozen=True)
+class FarSighted:
+    """A source that answers from its multipoles `far` at distances (m) from `centre` beyond `from_here`, else by itself."""
+
+    near: Any
+    far: Any
+    from_here: float
+    centre: np.ndarray
+
+    def field(self, points) -> np.ndarray:
+        """Flux density (P,3) T at points (P,3) m, in batches of few sizes."""
+        points = np.asarray(points, float)
+        field, far = np.empty((len(points), 3)), np.linalg.norm(points - self.centre, axis=1) >= self.from_here
+        for some, form in ((far, self.far), (~far, self.near)):
+            if some.any():
+                field[some] = _in_batches(form, points[some])
+        return field
+
+    def extent(self, centre) -> tuple[float, float]:
+        """That of the source."""
+        return self.near.extent(centre)
+
+
+def far_sighted(source, level: float, centre=(0.0, 0.0, 0.0)) -> FarSighted:
+    """The source with its far field as a series about `centre` (3,) m, used where it leaves out below 1e-11 of `level` (T).
+
+    Degree 160 for bodies of revolution about z, order 32 for others; sources without rules answer by themselves.
+    """
+    if isinstance(source, FarSighted):
+        return source
+    centre = np.asarray(centre, float)
+    if revolves(source) and not centre[:2].any():
+        far = exterior(source, _ZONAL, float(centre[2]))
+    elif has_rules(source):
+        far = multipoles(source, _ORDER, centre)
+    else:
+        return FarSighted(source, None, np.inf, centre)
+    distances = far.radius * np.geomspace(1.05, 1e4, 400)
+    good = np.asarray(far.error_bound(distances)) <= _FAR * level
+    return FarSighted(source, far, float(distances[good][0]) if good.any() else np.inf, centre)
+
+
 class _Rays:
     """Outermost crossing along rays from the centre; theta from the axis, phi about it."""
 
-    def __init__(self, source, level, centre, frame, order):
+    def __init__(self, source: FarSighted, level, centre, frame):
         self.source, self.level, self.centre, self.frame = source, level, centre, frame
         self.inside = source.extent(centre)[1] * 1.001 or 1e-3  # a dipole at the centre has no size of its own
-        self.far, self.from_here = _far_form(source, level, centre, order)
         self.outside = self._end_of_field()
 
     def reach(self, theta, phi):
@@ -102,12 +144,7 @@ class _Rays:
 
     def _excess(self, directions, radii):
         """log(|B|/level) at radii (Q,) along directions (Q,3)."""
-        points = self.centre + radii[:, None] * directions
-        size, far = np.empty(len(points)), radii >= self.from_here
-        for some, form in ((far, self.far), (~far, self.source)):
-            if some.any():
-                fields = [np.asarray(form.field(batch))[:count] for batch, count in _batches(points[some])]
-                size[some] = np.linalg.norm(np.concatenate(fields), axis=1)
+        size = np.linalg.norm(self.source.field(self.centre + radii[:, None] * directions), axis=1)
         return np.log(np.maximum(size, 1e-300) / self.level)
 
     def _bracket(self, directions, radii):
@@ -145,7 +182,7 @@ class _Rays:
         """A radius beyond all sources on whose sphere |B| < level everywhere."""
         theta, phi = np.meshgrid(np.linspace(0, np.pi, 49), 2 * np.pi * np.arange(24) / 24, indexing="ij")
         directions = self._directions(theta.ravel(), phi.ravel())
-        radius = self.inside
+        radius = self.source.from_here if np.isfinite(self.source.from_here) else self.inside
         while self._excess(directions, np.full(len(directions), radius)).max() > -0.05:
             radius *= 1.3
             if radius > 1e4 * self.inside:
@@ -156,11 +193,18 @@ class _Rays:
         return radius * 1.3
 
 
+def _in_batches(form, points):
+    if isinstance(form, Exterior):
+        return form.field(points)  # nothing is compiled
+    return np.concatenate([np.asarray(form.field(batch))[:count] for batch, count in _batches(points)])
+
+
 def _batches(points):
-    """Batches of sizes that double from 512 to 8192, the last one padded: few shapes, so few compilations."""
-    for first in range(0, len(points), _SIZES[-1]):
-        batch = points[first : first + _SIZES[-1]]
-        size = next(size for size in _SIZES if size >= len(batch))
+    """Batches of one of two sizes, the last one padded: two shapes, so few compilations."""
+    small, large = _SIZES
+    size = small if len(points) <= large / 2 else large
+    for first in range(0, len(points), size):
+        batch = points[first : first + size]
         yield np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)]), len(batch)
 
 
@@ -179,28 +223,10 @@ def _in_plane(angle):
     return np.arccos(np.cos(angle)), np.where(np.sin(angle) >= 0, 0.0, np.pi)
 
 
-def _far_form(source, level, centre, order):
-    """The multipoles of a source and the distance (m) from which they may stand for it; infinite where never."""
-    if order is None or not has_rules(source):
-        return None, np.inf
-    far = multipoles(source, order, centre)
-    distances = far.radius * np.geomspace(1.05, 1e4, 400)
-    good = np.asarray(far.error_bound(distances)) <= _FAR * level
-    return far, float(distances[good][0]) if good.any() else np.inf
-
-
-def _azimuths(revolves, angles):
+def _azimuths(round_about, angles):
     """One half-plane for a body of revolution about the axis, a full turn otherwise."""
     count = max(24, angles // 4)
-    return np.zeros(1) if revolves else 2 * np.pi * np.arange(count) / count
-
-
-def _revolves(source) -> bool:
-    if isinstance(source, Assembly):
-        return all(_revolves(part) for part in source.parts)
-    if isinstance(source, Loops):
-        return not (np.asarray(source.centre)[:, :2].any() or np.asarray(source.normal)[:, :2].any())
-    return isinstance(source, Blocks)
+    return np.zeros(1) if round_about else 2 * np.pi * np.arange(count) / count
 
 
 def _farthest(rays, phi, angles):

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from designtools.fringe import fringe_extent
-from designtools.sources import Blocks, Dipoles, Loops, Magnets, Uniform
+from designtools.fringe import far_sighted, fringe_extent
+from designtools.harmonics.exterior import exterior
+from designtools.sources import Assembly, Blocks, Dipoles, Loops, Magnets, Uniform
 from designtools.units import MU_0
 
 
@@ -99,3 +100,22 @@ def test_a_dipole_at_the_centre():
     """FR02: the 0.5 mT surface of 1e6 A m2 ends at 7.3680629972808 m on the axis and 5.8480354764257 m across."""
     found = fringe_extent(Dipoles([[0, 0, 0]], [[0, 0, 1e6]]))
     assert found.axial == pytest.approx(7.3680629972808, abs=1e-3) and found.radial == pytest.approx(5.8480354764257, abs=1e-3)
+
+
+def test_the_series_of_coils_is_their_field_within_its_bound():
+    """Against the exact sections and loops, about two centres; beyond `from_here` the far-sighted source is its series."""
+    coils = Assembly(
+        [Blocks([0.48, 0.9], [0.52, 0.95], [-0.1, -0.6], [0.2, -0.4], [1e8, -1e8]), Loops([[0, 0, 0.3]], [[0, 0, -1.0]], [0.7], [1e5])]
+    )
+    way = np.random.default_rng(1).normal(size=(30, 3))
+    way = np.concatenate([way / np.linalg.norm(way, axis=1)[:, None], [[0, 0, 1.0], [0, 0, -1.0]]])
+    for height in (0.0, 0.1):
+        far = exterior(coils, 80, height)
+        for share in (1.2, 1.6, 4.0):
+            points = [0, 0, height] + share * far.radius * way
+            error = np.linalg.norm(far.field(points) - np.asarray(coils.field(points)), axis=1).max()
+            assert error <= far.error_bound(share * far.radius) + 1e-14
+    seen = far_sighted(coils, 5e-4)
+    places = np.linspace(0.9, 1.3, 21)[:, None] * seen.from_here * way[:1]
+    np.testing.assert_allclose(seen.field(places), coils.field(places), atol=1e-14)
+    assert seen.from_here < 1.5 * seen.far.radius and not np.array_equal(seen.field(places)[-1], np.asarray(coils.field(places))[-1])

@@ -33,6 +33,13 @@ def mutual(a, b, **settings):
     return float(inductance([a, b], [RADIUS, RADIUS], **settings)[0, 1])
 
 
+def in_batches(function, points, size=256):
+    """Values at points (P,3), of one shape after the other, so that one program is compiled."""
+    rows = range(0, len(points), size)
+    padded = np.pad(points, [(0, -len(points) % size), (0, 0)], mode="edge")
+    return np.concatenate([np.asarray(function(padded[k : k + size])) for k in rows])[: len(points)]
+
+
 def lorenz(radius, length):
     """Self-inductance of a thin solenoid, one turn (Lorenz 1879)."""
     m = 4 * radius**2 / (4 * radius**2 + length**2)
@@ -94,7 +101,7 @@ def test_energy_by_the_virial(source):
     def integrand(_, t):
         r = inner + t[:, 0] * (outer - inner)
         z = low + t[:, -1] * (high - low)
-        field = np.asarray(source.field(np.stack([r, 0 * r, z], 1)))
+        field = in_batches(source.field, np.stack([r, 0 * r, z], 1))
         return 2 * np.pi * r * flow * (r * field[:, 2] - z * field[:, 0])
 
     *_, weight, values = adaptive_nodes(integrand, 1, 2 if solid else 1, 1e-10)

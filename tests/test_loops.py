@@ -50,6 +50,26 @@ def test_radial_field_keeps_its_own_digits(r, z):
     assert abs(float(UNIT_LOOP.field(np.array([[r, 0.0, z]]))[0, 0]) / br - 1) < 1e-14
 
 
+def exact_gradient(r, z):
+    """dB_i/dx_j of the unit loop at (r, 0, z), r > 0, off the wire: differences of 60 digits of the exact field."""
+    with mp.workdps(60):
+        r, z = mp.mpf(r), mp.mpf(z)
+        h = mp.mpf("1e-20") * min(1, r, mp.hypot(r - 1, z))
+        by_r, by_z = (
+            [(b - a) / (2 * h) for a, b in zip(exact(r - x, z - y)[:2], exact(r + x, z + y)[:2])] for x, y in ((h, 0), (0, h))
+        )
+        rows = [by_r[0], 0, by_z[0]], [0, exact(r, z)[0] / r, 0], [by_r[1], 0, by_z[1]]
+        return np.array([[float(x) for x in row] for row in rows])
+
+
+def test_field_gradient_at_hard_points():
+    points = [(r, z) for r, z in HARD_POINTS if r > 1e-9 and (r, z) != (1.0, 1e-15)]
+    slope = jax.vmap(jax.jacfwd(lambda p: UNIT_LOOP.field(p[None])[0]))(jnp.array([[r, 0.0, z] for r, z in points]))
+    for found, point in zip(np.asarray(slope), points):
+        expected = exact_gradient(*point)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-15 * np.abs(expected).max())
+
+
 def test_on_the_wire_value_and_gradient_are_zero():
     point = jnp.array([[0.6, 0.8, 0.0]])
     for of in (UNIT_LOOP.field, UNIT_LOOP.potential):

@@ -72,7 +72,7 @@ def test_far_field_keeps_its_digits(distance, size, limit):
 
 @pytest.mark.parametrize("distance, works", [(11, True), (40, True), (7, False)])
 def test_far_form_errs_by_no_more_than_it_may(distance, works):
-    """27 dipoles beyond 10.4 half-diagonals at a tolerance of 1e-6; the closed form nearer."""
+    """Multipoles beyond 7.5 half-diagonals at a tolerance of 1e-6; the closed form nearer."""
     points = distance * np.sqrt(3) * np.array([[1.0, 0, 0], [0.6, 0.8, 0.0], [1, 1, 1] / np.sqrt(3)])
     pose = np.zeros((1, 3)), np.ones((1, 3)), np.eye(3)[None], np.array([[0.3, 0.2, 1.0]])
     exact, loose = (np.asarray(cuboid.field(points, *pose, tolerance=t)) for t in (1e-12, 1e-6))

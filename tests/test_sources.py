@@ -243,6 +243,46 @@ def test_magpylib_round_trip(row):
     np.testing.assert_allclose(back.field(points), field, atol=1e-11 * np.abs(field).max(), rtol=0)
 
 
+def test_magpylib_has_chords_for_arcs_and_circles_for_solenoids():
+    scale = MU_0 / MAGPYLIB_MU_0
+    for name, points, limit in (("arcs", POINTS, 5e-6), ("solenoids", POINTS + 3.0, 1e-11)):
+        source = SOURCES[name].source
+        field = np.asarray(source.field(points))
+        error = np.abs(scale * to_magpylib(source).getB(points) - field).max() / np.abs(field).max()
+        assert error < limit
+        back = from_magpylib(to_magpylib(source)).field(points)
+        assert np.abs(back - field).max() < limit * np.abs(field).max()
+
+
+def test_second_derivatives_on_the_wire_of_a_loop_are_finite():
+    angle = np.linspace(0, 6, 7)
+    points = 0.4 * np.column_stack([np.cos(angle), np.sin(angle), 0 * angle])
+
+    def total(normal, radius, point):
+        return jnp.sum(Loops(jnp.zeros((1, 3)), normal, radius, jnp.ones(1)).field(point[None]))
+
+    curvature = jax.hessian(total, argnums=(0, 1, 2))
+    each = jax.vmap(lambda point: curvature(jnp.array([[0.0, 0, 1]]), jnp.array([0.4]), point))(points)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(each))
+
+
+@pytest.mark.parametrize("radius, length", [(0.3, 0.5), (0.05, 1.0), (0.3, 0.02)])
+def test_thin_solenoid_is_right_where_its_loops_take_over(radius, length):
+    """Against 200 loops, on the curves where the distances to both rims sum to a multiple of the length."""
+    node, weight = np.polynomial.legendre.leggauss(200)
+    place = np.column_stack([0 * node, 0 * node, length / 2 * node])
+    loops = Loops(place, np.tile([0, 0, 1.0], (200, 1)), np.full(200, radius), weight / 2)
+    multiple = np.repeat([1.2, 1.29, 1.3, 1.31, 1.5, 2.0, 5.0, 100.0], 64)
+    turn = np.random.default_rng(5).uniform(0, np.pi, len(multiple))
+    points = np.column_stack([
+        radius + length / 2 * np.sqrt(multiple**2 - 1) * np.sin(turn), 0 * turn, multiple * length / 2 * np.cos(turn)
+    ])  # fmt: skip
+    exact = np.asarray(loops.field(points))
+    source = Solenoids([[0, 0, 0]], [[0, 0, 0]], [radius], [length], [1.0])
+    error = np.linalg.norm(source.field(points) - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert error.max() < 3e-13
+
+
 @every
 def test_vmap_over_the_excitation(row):
     factors = jnp.array([1.0, -2.0, 0.5])

@@ -7,11 +7,14 @@ a dipole m gives mu0/4pi (m.grad')(u.g), and 1/|r - r'| is a sum of products of 
 
 from __future__ import annotations
 
-from functools import partial
+import math
+from functools import partial, reduce
+from operator import add
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 
 from designtools.harmonics.elements import element_rules, has_rules
 from designtools.harmonics.table import Harmonics, projection, unit_axis
@@ -22,8 +25,8 @@ from designtools.sources.assembly import leaves
 from designtools.sources.blocks import section_rule
 from designtools.units import MU_0
 
-_ENOUGH = 1e-14  # of the largest coefficient
-_GAUSS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)  # points on a segment
+_ENOUGH = 1e-13  # of the largest coefficient: how far two rules in turn may differ; sums of 1e5 elements round by 3e-14
+_GAUSS = {n: np.polynomial.legendre.leggauss(n) for n in (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)}  # on a segment
 _NODES = (32, 64, 96, 144, 216, 324, 486)
 
 
@@ -41,7 +44,7 @@ def harmonics(source, radius: float, order: int, axis="z", centre=(0.0, 0.0, 0.0
     _check_order(order)
     parts = leaves(source)
     tables = [_part_table(part, float(radius), order, axis, centre, nodes) for part in parts]
-    return Harmonics(*map(sum, zip(*tables)), float(radius), centre, axis)
+    return Harmonics(*(reduce(add, part) for part in zip(*tables)), float(radius), centre, axis)
 
 
 def zonal(source, radius: float, order: int, height: float = 0.0):
@@ -79,7 +82,7 @@ def _part_table(part, radius, order, axis, centre, nodes):
         table = project(part, radius, order, axis, centre)
         return table.cosine, table.sine
     if nodes is None and isinstance(part, Filaments) and not _traced(part):
-        return _table(_segment_moments(part, radius, order, axis, centre))
+        return _segment_table(part, radius, order, axis, centre)
     if nodes is None and not _traced(part):
         return _refined(part, radius, order, axis, centre)
     return _table(_moments(part, radius, order, axis, centre, nodes or 64))
@@ -154,28 +157,33 @@ def _table(moments):
     return weighted.real, weighted.imag
 
 
-def _segment_moments(wires: Filaments, radius, order, axis, centre):
+def _segment_table(wires: Filaments, radius, order, axis, centre):
     """Long segments are halved until half a piece is at most half its distance; pieces share rules of equal size."""
-    start, end, current = _halved(*(np.asarray(leaf) for leaf in (wires.start, wires.end, wires.current)), centre)
-    count, total = _gauss_counts(start, end, radius, order, centre), 0.0
-    for points in np.unique(count):
-        some = count == points
-        places, elements = _on_segments(start[some], end[some], current[some], points)
-        total = total + _current_moments(*_about(places, elements, centre, radius), order, axis)
-    return total / radius**2
+    start, end, current = (np.asarray(leaf) for leaf in (wires.start, wires.end, wires.current))
+    start, end, current = _halved(start - np.asarray(centre), end - np.asarray(centre), current)
+    count = _gauss_counts(start, end, radius, order)
+    rules = ((count == points, points) for points in np.unique(count))
+    parts = [_on_segments(start[some], end[some], current[some], points) for some, points in rules]
+    places, elements = (np.concatenate(column) for column in zip(*parts))
+    return _current_table(*solid.padded(places / radius, elements / radius**2), order, axis)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _current_table(points, elements, order, axis):
+    return _table(_current_moments(points, elements, order, axis))
 
 
 def _on_segments(start, end, current, count):
     """`count` Gauss points on each segment: points (Q,3) m and I dl (Q,3) A·m, all NumPy."""
-    t, w = np.polynomial.legendre.leggauss(count)
+    t, w = _GAUSS[count]
     points = (start + end) / 2 + t[:, None, None] / 2 * (end - start)
     elements = w[:, None, None] / 2 * ((end - start) * current[:, None])
     return points.reshape(-1, 3), elements.reshape(-1, 3)
 
 
-def _halved(start, end, current, centre):
+def _halved(start, end, current):
     for _ in range(60):
-        long = np.linalg.norm(end - start, axis=1) > np.linalg.norm((start + end) / 2 - centre, axis=1)
+        long = _square(end - start) > _square(start + end) / 4
         if not long.any():
             break
         middle = ((start + end) / 2)[long]
@@ -184,27 +192,36 @@ def _halved(start, end, current, centre):
     return start, end, current
 
 
-def _gauss_counts(start, end, radius, order, centre):
-    """Gauss points for each segment so that no coefficient errs by more than 1e-15 of the segment's own largest.
+def _square(vectors):
+    return np.einsum("ij,ij->i", vectors, vectors)
 
-    r^-(n+2) on the Bernstein ellipse rho of a segment of half-length h at distance d is at most (1 - rho h/2d)^-(n+2)
-    of its middle value, and K points err by that times rho^-2K; the best rho is 4 d K/(h (2K + n + 2)).
-    """
-    distance = np.linalg.norm((start + end) / 2 - np.asarray(centre), axis=1)
-    ratio = np.maximum(np.linalg.norm(end - start, axis=1) / 2 / distance, 1e-6)
+
+def _gauss_counts(start, end, radius, order):
+    """Gauss points for each segment so that no coefficient errs by more than 1e-15 of the segment's own largest."""
+    distance = np.sqrt(_square(start + end)) / 2
+    ratio = np.maximum(np.sqrt(_square(end - start)) / 2 / distance, 1e-6)
     step = np.ceil(2 * np.log2(ratio)).astype(int)  # segments of much the same length share their count
     steps, kind, members = np.unique(step, return_inverse=True, return_counts=True)
     reach, n = min(radius / distance.min(), 1.0), np.arange(order + 1)
-    counts = [next((k for k in _GAUSS if _gauss_error(2.0 ** (s / 2), reach, n, k) < 1e-15), _GAUSS[-1]) for s in steps]
+    counts = [next((k for k in _GAUSS if _gauss_error(2.0 ** (s / 2), reach, n, k) < 1e-15), max(_GAUSS)) for s in steps]
     for i in range(len(counts) - 2, -1, -1):  # a few of them go with the next longer ones
         counts[i] = counts[i + 1] if members[: i + 1].sum() < len(start) / 4 else counts[i]
     return np.array(counts)[kind.reshape(-1)]
 
 
 def _gauss_error(ratio, reach, n, count):
+    """The lesser of two bounds for `count` points on a segment of half-length h = ratio d at distance d, worst of degrees n.
+
+    r^-(n+2) on the Bernstein ellipse rho is at most (1 - rho h/2d)^-(n+2) of its middle value, and K points err by that
+    times rho^-2K; the best rho is 4 d K/(h (2K + n + 2)).  Short segments: the derivative of order 2K, at most
+    (n+2K+1)!/(n+1)! (d-h)^-2K of the value, times (K!)^4 (2h)^2K / (2K+1) (2K)!^3 (Abramowitz & Stegun 25.4.30).
+    """
     power = 2 * count + n + 2
-    size = n * np.log(reach) + (n + 2) * np.log(power / (n + 2))
-    return np.exp((size + 2 * count * np.log(np.minimum(ratio * power / (4 * count), 1.0))).max())
+    ellipse = (n + 2) * np.log(power / (n + 2)) + 2 * count * np.log(np.minimum(ratio * power / (4 * count), 1.0))
+    twice, log = 2 * count, lambda m: math.lgamma(m + 1)
+    rule = 4 * log(count) - 3 * log(twice) - math.log(twice + 1) + twice * math.log(2 * ratio)
+    taylor = rule + scipy.special.gammaln(power) - scipy.special.gammaln(n + 2) - power * math.log(max(1 - ratio, 1e-3))
+    return np.exp((n * np.log(reach) + np.minimum(ellipse, taylor)).max())
 
 
 @partial(jax.jit, static_argnums=5)

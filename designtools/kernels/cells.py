@@ -7,10 +7,10 @@ cell is halved along the coordinates whose tail is too long, so cells crowd towa
 
 from __future__ import annotations
 
-
 import numpy as np
 
 _ORDERS = (4, 8, 14)  # points along each coordinate before a cell is halved
+_RULES = {order: np.polynomial.legendre.leggauss(order) for order in _ORDERS}
 _ROUNDS = 90  # some 43 halvings; a weak singularity (logarithm, kink) is settled long before
 _MOST = 4_000_000  # points in all
 
@@ -87,12 +87,16 @@ def _next(level: int, element, low, size, rough):
 
 
 def _gauss(order: int):
-    t, w = np.polynomial.legendre.leggauss(order)
+    t, w = _rule(order)
     return (1 + t) / 2, w / 2
+
+
+def _rule(order: int):
+    return _RULES[order] if order in _RULES else np.polynomial.legendre.leggauss(order)
 
 
 def _to_legendre(order: int):
     """Matrix from samples at the Gauss points to coefficients of P_0 ... P_(order-1)."""
-    t, w = np.polynomial.legendre.leggauss(order)
+    t, w = _rule(order)
     vander = np.polynomial.legendre.legvander(t, order - 1)
     return (vander * w[:, None]).T * (np.arange(order) + 0.5)[:, None]

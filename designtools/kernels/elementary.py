@@ -67,12 +67,15 @@ def arctan2(y, x):
     """Angle of (x, y) in [-pi, pi], where x and y are finite and not both zero; relative error below 3e-16."""
     along, across = jnp.abs(x), jnp.abs(y)
     large, small = jnp.maximum(along, across), jnp.minimum(along, across)
-    fold = small > 0.4142135623730951 * large  # beyond pi/8: the angle to the diagonal instead
-    z = jnp.where(fold, small - large, small) / jnp.where(fold, small + large, large)
-    angle = z - z * (z * z) * _polynomial(_ATAN, z * z) + jnp.where(fold, math.pi / 4, 0.0)
-    angle = jnp.where(across > along, math.pi / 2 - angle, angle)
-    angle = jnp.where(x < 0, math.pi - angle, angle)
-    return jnp.where(y < 0, -angle, angle)
+    slanted, steep = small > 0.4142135623730951 * large, across > along
+    eighths = jnp.where(slanted, 1.0, jnp.where(steep, 2.0, 0.0))  # the nearest multiple of pi/4, its tangent turned away
+    turned = jnp.where(slanted, across - along, jnp.where(steep, -along, across))
+    turned = jnp.where((x < 0) != (y < 0), -turned, turned) / jnp.where(slanted, large + small, large)
+    eighths = jnp.where(x < 0, 4.0 - eighths, eighths)
+    both = turned + jnp.where(y < 0, -eighths, eighths)  # one number, so that XLA does not work all this out twice
+    eighths = jnp.round(both)
+    z = both - eighths
+    return eighths * (math.pi / 4) + (z - z * (z * z) * _polynomial(_ATAN, z * z))
 
 
 @arctan2.defjvp

@@ -90,9 +90,14 @@ def field_factors(xyz, centre, normal, radius):
 
 @field_factors.defjvp
 def _field_slopes(primals, tangents):
-    """The tangents of z, g and a, and so the adjoints, are small matrix products; the slope by a is Euler's."""
-    by_height, by_excess = _field_by_height(*primals), _field_by_excess(*primals)
-    values = _smooth_values(*primals)
+    """The tangents of z, g and a, and so the adjoints, are small matrix products; the slope by a is Euler's.
+
+    Those by z follow from those by g, because div B and curl B vanish: with f = B_z - z B_r/r and q = B_r/r,
+    q_z = 2 f_g and f_z = -3 q - 2 (r^2 + z^2) q_g - 4 z f_g.
+    """
+    values, by_excess = _smooth_values(*primals), _field_by_excess(*primals)
+    z, g, a = _coordinates(*primals)
+    by_height = (-3 * values[1] - 2 * (g + a * a) * by_excess[1] - 4 * z * by_excess[0], 2 * by_excess[0])
     return values, _homogeneous(primals, tangents, values, by_height, by_excess, (1, 2))
 
 
@@ -179,12 +184,6 @@ def _field_values(xyz, centre, normal, radius):
 @in_pairs
 def _smooth_values(xyz, centre, normal, radius):
     return _field_of(*_coordinates(xyz, centre, normal, radius))
-
-
-@in_pairs
-def _field_by_height(xyz, centre, normal, radius):
-    z, g, a = _coordinates(xyz, centre, normal, radius)
-    return _slope(lambda z: _field_of(z, g, a), z)[1]
 
 
 @in_pairs

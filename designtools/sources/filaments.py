@@ -53,10 +53,11 @@ class Filaments:
         """(nearest, farthest) distance in m from centre (3,) to the wire."""
         a, b = np.asarray(self.start) - centre, np.asarray(self.end) - centre
         d = b - a
-        square = np.maximum(np.sum(d * d, axis=1), 1e-300)
-        t = np.clip(-np.sum(a * d, axis=1) / square, 0, 1)
-        ends = np.linalg.norm(np.concatenate([a, b]), axis=1)
-        return float(np.linalg.norm(a + t[:, None] * d, axis=1).min()), float(ends.max())
+        row = lambda u, v: np.einsum("ij,ij->i", u, v)
+        t = np.clip(-row(a, d) / np.maximum(row(d, d), 1e-300), 0, 1)
+        nearest = a + t[:, None] * d
+        farthest = max(row(a, a).max(), row(b, b).max())
+        return float(np.sqrt(row(nearest, nearest).min())), float(np.sqrt(farthest))
 
     def current_elements(self, nodes: int = 64, order: int = 6):
         """Points (Q,3) m and I dl (Q,3) A·m: `order` Gauss points on each segment, whatever `nodes`."""

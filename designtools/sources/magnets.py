@@ -8,8 +8,6 @@ import numpy as np
 
 from designtools._pytree import pytree
 from designtools.kernels import cuboid
-from designtools.kernels.frame import to_own
-from designtools.kernels.streaming import contract
 from designtools.sources.pose import rotation_matrix
 from designtools.units import MU_0
 
@@ -49,10 +47,7 @@ class Magnets:
 
     def scalar_potential(self, points):
         """Scalar potential (P,) A at points (P,3) m; H = -grad inside too."""
-        points, centre, half, axes, polarization = self._arguments(points)
-        far_square = cuboid._far_square(half, cuboid.TOLERANCE)
-        sources = (centre, half, axes.reshape(-1, 9), polarization, far_square)
-        return contract(_scalar_factor, points, sources, jnp.ones((len(centre), 1)))[:, 0, 0] / MU_0
+        return cuboid.scalar_potential(*self._arguments(points)) / MU_0
 
     def extent(self, centre) -> tuple[float, float]:
         """(nearest, farthest) distance in m from centre (3,) to the magnets."""
@@ -94,12 +89,3 @@ class Magnets:
     def _arguments(self, points):
         half = jnp.asarray(self.size) / 2
         return jnp.asarray(points), self.centre, half, rotation_matrix(self.rotation), self.polarization
-
-
-def _scalar_factor(xyz, centre, half, axes, polarization, far_square):
-    """mu0 phi = -J.g/4 pi in T·m: one array; g is read off the potentials A = -J x g/4 pi of J along x and z."""
-    own = to_own(xyz, centre, axes)
-    one, zero = jnp.ones_like(half[0]), jnp.zeros_like(half[0])
-    along_x = cuboid.cuboid_potential(own, half, (one, zero, zero), far_square)
-    along_z = cuboid.cuboid_potential(own, half, (zero, zero, one), far_square)
-    return (polarization[0] * along_z[1] - polarization[1] * along_z[0] - polarization[2] * along_x[1],)
