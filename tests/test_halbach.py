@@ -13,9 +13,11 @@ from designtools import load_spec
 from designtools.export import export, pockets
 from designtools.pipeline import run
 from designtools.quantities import demagnetisation, permanent
-from designtools.recipes import halbach
-from designtools.recipes.halbach_scatter import surface
-from designtools.recipes.halbach_stock import Ring
+from designtools.recipes import halbach, halbach_map
+from designtools.recipes.halbach_evidence import grades_of
+from designtools.recipes.halbach_scatter import shim_sites, sites_effect, surface
+from designtools.recipes.halbach_stock import Ring, slots
+from designtools.result import Result
 from designtools.solve import integer, levels
 from designtools.spec import SpecError
 
@@ -192,6 +194,48 @@ def test_passive_shims_against_a_measured_map_beat_greedy_placement():
     assert np.linalg.norm(base) == pytest.approx(FACTS["passive"]["before_rms_ppm"], rel=0.02)
     assert placed.bound < placed.value < FACTS["passive"]["greedy_rms_ppm"]
     assert placed.value < 0.85 * np.linalg.norm(base + matrix @ levels.greedy(matrix, base))
+
+
+# --- a measured map -----------------------------------------------------------------------------------
+
+
+def test_a_measured_map_gives_back_the_shims_that_are_missing(tmp_path):
+    """A homogeneous field less that of known cubes: they even it out again, and the bad reading is left out."""
+    points = 0.007 * np.random.default_rng(0).normal(size=(400, 3))
+    points = points[np.linalg.norm(points, axis=1) < 8e-3]
+    setting = halbach.prepare(load_spec(SMALL))
+    sites = shim_sites(setting)
+    known = np.zeros(24)
+    known[[2, 9, 20]] = [1, -1, 1]
+    field = 0.06 - sites_effect(setting, sites, points) @ known
+    rows = [f"{x},{y},{z},{b}" for (x, y, z), b in zip(1e3 * points, 1e3 * field)]
+    file = tmp_path / "map.csv"
+    file.write_text("\n".join(["# Hall probe", "x_mm,y_mm,z_mm,B_mT", *rows, "0,0,0,12.5"]))
+    found = halbach_map.shimmed_map(halbach.prepare(load_spec(SMALL, {"measured.file": str(file)})), lambda words: None)
+    assert found.levels.tolist() == known.tolist() and len(found.before) == len(points)
+    figures = halbach_map.figures(found)
+    assert figures["homogeneity_pp_map"].value > 1e-4 and figures["homogeneity_pp_map_shimmed"].value < 1e-8
+    np.savez(tmp_path / "map.npz", xyz_m=points, B_T=np.stack([0 * field, field, 0 * field], axis=1))  # b0 is along y
+    np.testing.assert_allclose(halbach_map.read_map(tmp_path / "map.npz", setting.b0)[1], field, rtol=1e-12)
+    record = halbach_map.record(found)
+    (written,) = export(Result("halbach", "x", "done", audit=record), "shims", tmp_path / "shims.csv")
+    table = np.array([line.split(",") for line in written.read_text().splitlines() if line[0] in "-.0123456789"], float)
+    np.testing.assert_allclose(table[:, :3], sites.centre, atol=1e-12)
+    assert table[:, 3].tolist() == known.tolist()
+
+
+@pytest.mark.parametrize("text, words", [("a,b\n1,2\n", "must hold columns x_mm"), ("x_mm,y_mm,z_mm,B_mT\n0,0,0,60\n", "at least 20 points"), ("", "must hold")])
+def test_a_map_that_says_nothing_is_refused(tmp_path, text, words):
+    (tmp_path / "map.csv").write_text(text)
+    with pytest.raises(SpecError, match=words):
+        halbach_map.shimmed_map(halbach.prepare(load_spec(SMALL, {"measured.file": str(tmp_path / "map.csv")})), lambda sentence: None)
+
+
+def test_the_ledger_knows_the_grade_of_every_magnet():
+    stock = slots(load_spec(SMALL, {"magnets.grades": ["N42", "N48"], "magnets.edges": ["8 mm", "7 mm"]}))
+    hard = [(8e-3, stock[1].remanence), (7e-3, stock[2].remanence)]
+    magnets = dt.Magnets(np.zeros((2, 3)), [[e] * 3 for e, _ in hard], np.zeros((2, 3)), [[0, r, 0] for _, r in hard])
+    assert grades_of(magnets, stock) == ["N48", "N42"]
 
 
 # --- from the spec to the folder ----------------------------------------------------------------------

@@ -341,3 +341,10 @@ def test_refusals_are_sentences():
     with pytest.raises(ValueError, match="orthogonal unit vectors"):
         harmonics(SHIELDED, 0.2, 2).rotated(2 * np.eye(3))
     assert MU_0 == pytest.approx(1.2566370614359e-06)
+
+
+def test_zonal_harmonics_of_a_winding_much_longer_than_wide():
+    """Its series is that of the samples; one rule over the whole length would miss the near rings."""
+    source = Blocks([0.2], [0.25], [-1.2], [1.6], [5e7])
+    ours, theirs = zonal(source, 0.1, 12), project(source, 0.1, 12).zonal
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.abs(theirs).max())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from designtools.export import csv, dxf, former_stl, glb, netcdf, nifti, pockets, siting, step, stl, vtk
+from designtools.export import csv, dxf, former_stl, glb, netcdf, nifti, pockets, shims, siting, step, stl, vtk
 from designtools.export.csv import store_geometry
 from designtools.export.names import file_stem
 
@@ -53,6 +53,9 @@ FORMATS: Mapping[str, Format] = {
     ),
     "ledger": Format(
         pockets.write_ledger, ".csv", pockets.refuses_ledger, "geometry/{name}-ledger.csv", "every magnet with place and direction"
+    ),
+    "shims": Format(
+        shims.write, ".csv", shims.refuses, "geometry/{name}-shims.csv", "pieces in every pocket of the shim trays"
     ),
     "glb": Format(
         glb.write, ".glb", glb.refuses, "geometry/{name}.glb", "the whole design in colour, metres"

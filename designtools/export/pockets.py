@@ -191,16 +191,17 @@ def _holed(text: _Text, surface: str, outer, holes) -> str:
 def write_ledger(result, path: Path) -> tuple[Path, ...]:
     """One row per magnet: number, ring, place, rotation vector, size, grade, direction and size of the polarization."""
     rows = ["# designtools: magnet ledger", f"# frame: {dict(result.frame)}", COLUMNS]
-    grades = (result.spec.get("magnets") or {}).get("grades") or ["unknown"]
+    known = (result.spec.get("magnets") or {}).get("grades") or ["unknown"]
+    grades = result.audit.get("grades") or ["/".join(known)] * sum(len(magnets.centre) for magnets in magnets_of(result))
     first = 1
     for magnets in magnets_of(result):
-        rows += _ledger_rows(magnets, bore_frame(result.frame), "/".join(grades), first)
+        rows += _ledger_rows(magnets, bore_frame(result.frame), grades[first - 1 :], first)
         first += len(magnets.centre)
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return (path,)
 
 
-def _ledger_rows(magnets, turn, grade: str, first: int) -> list[str]:
+def _ledger_rows(magnets, turn, grades, first: int) -> list[str]:
     centre, vector = np.asarray(magnets.centre), np.asarray(magnets.polarization_in_space())
     own = centre @ turn
     keys = np.stack([np.round(own[:, 2], 7), np.round(np.hypot(own[:, 0], own[:, 1]), 7)], axis=1)
@@ -209,6 +210,6 @@ def _ledger_rows(magnets, turn, grade: str, first: int) -> list[str]:
     rows = []
     for i in range(len(centre)):
         numbers = [*centre[i] * MILLIMETRES, *np.asarray(magnets.rotation)[i], *np.asarray(magnets.size)[i] * MILLIMETRES]
-        cells = [str(first + i), str(ring[i]), *(f"{v:.6f}" for v in numbers), grade, *(f"{v:.6f}" for v in vector[i] / strength[i]), f"{strength[i]:.6f}"]
+        cells = [str(first + i), str(ring[i]), *(f"{v:.6f}" for v in numbers), grades[i], *(f"{v:.6f}" for v in vector[i] / strength[i]), f"{strength[i]:.6f}"]
         rows.append(",".join(cells))
     return rows

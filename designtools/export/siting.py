@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from designtools.export.csv import leaves
+from designtools.fringe import far_sighted
+from designtools.quantities.permanent import as_dipoles
 from designtools.siting.contours import Plane, field_contour
 from designtools.siting.drawing import Drawing, DrawnView, Shape, draw
 from designtools.siting.site import LEVELS, axis_of, site_of
+from designtools.sources import Magnets
 
 KINDS = ("magnet", "halbach", "system")
 MILLIMETRES = 1e3
@@ -53,8 +56,9 @@ def write(result, path: Path) -> tuple[Path, ...]:
     """`stem-0p5mT.csv`, `stem-0p9mT.csv`, `stem.dxf` (the plan), `stem.svg`, `stem-side.dxf`, `stem-end.dxf`, `stem.png`."""
     across, along = plane_of(result.frame)
     tables = [path.with_name(f"{path.stem}-{name}.csv") for name in LEVELS]
+    source = far_sighted(_from_afar(result.source), min(LEVELS.values()))
     for table, (name, level) in zip(tables, LEVELS.items()):
-        lines = field_contour(result.source, level, Plane((0, 0, 0), tuple(across), tuple(along))).outermost()
+        lines = field_contour(source, level, Plane((0, 0, 0), tuple(across), tuple(along))).outermost()
         _write_csv(table, name, lines, across, along)
     drawing = _drawing(result)
     drawings = [path.with_suffix(".dxf"), *(path.with_name(f"{path.stem}-{v.name}.dxf") for v in drawing.views[1:])]
@@ -69,7 +73,12 @@ def write(result, path: Path) -> tuple[Path, ...]:
 def _drawing(result) -> Drawing:
     """What the recipe drew, or for a folder read back the same drawn anew."""
     kept = next((record for record in result.plots.values() if isinstance(record, Drawing)), None)
-    return kept or draw(result.source, site_of(result.spec.get("siting") or {}, result.frame.get("bore_axis", "z")))
+    return kept or draw(_from_afar(result.source), site_of(result.spec.get("siting") or {}, result.frame.get("bore_axis", "z")))
+
+
+def _from_afar(source):
+    """Permanent magnets as dipoles: beyond a few edges the field of a cube is that to a fraction of a per cent."""
+    return as_dipoles(source) if isinstance(source, Magnets) else source
 
 
 def plane_of(frame) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from designtools.kernels import solid
 from designtools.regions import sphere_rule
 from designtools.sources import Assembly, Blocks, Filaments, Loops, Uniform
 from designtools.sources.assembly import leaves
-from designtools.sources.blocks import section_rule
+from designtools.sources.blocks import section_rule, sliced
 from designtools.units import MU_0
 
 _ENOUGH = 1e-13  # of the largest coefficient: how far two rules in turn may differ; sums of 1e5 elements round by 3e-14
@@ -51,7 +51,8 @@ def zonal(source, radius: float, order: int, height: float = 0.0):
     """Exact a_n0 (order+1,) T of B_z of coaxial Loops or Blocks (or an Assembly of them) about (0, 0, height) m.
 
     A loop of radius a at height z, d^2 = a^2 + z^2, gives mu0 I a^2/(2 d^3) (R/d)^n C_n^{3/2}(z/d) (Gegenbauer);
-    blocks integrate it over their section with 24 x 24 Gauss points.
+    blocks integrate it over their section with 24 x 24 Gauss points, in slices half as long as their inner radius (traced
+    blocks, whose sizes are not known, in one).
     """
     if isinstance(source, Assembly):
         return sum(zonal(part, radius, order, height) for part in source.parts)
@@ -245,7 +246,7 @@ def _rings(source, order: int = 24):
     if isinstance(source, Loops):
         return source.radius, source.centre[:, 2], source.current * jnp.sign(source.normal[:, 2])
     if isinstance(source, Blocks):
-        return section_rule(source, order)
+        return section_rule(source if _traced(source) else sliced(source), order)
     raise TypeError(
         f"zonal: the source must be coaxial Loops or Blocks, got {type(source).__name__}; use harmonics instead"
     )

@@ -23,6 +23,7 @@ from designtools.sources import Sheet
 from designtools.sources.sheet import current_operator, face_areas
 
 _TURBULENT = 2300.0  # Reynolds number
+_FELT = 1e-6  # of the largest eigenvalue of a spot's heating
 _LAMINAR_NUSSELT = 3.66  # round pipe, even wall temperature
 
 # --- coolant ------------------------------------------------------------------------------------------
@@ -132,7 +133,8 @@ def spot_residual(sheet: SheetModel, vertex: int, sheet_resistance: float, heat_
     flow = sparse.csr_array(current_operator(sheet.vertices, sheet.triangles) @ sheet.basis)
     heating = (flow.T @ sparse.diags_array(np.repeat(weight, 3)) @ flow).toarray()
     value, vector = linalg.eigh(heating)
-    root = np.sqrt(np.maximum(value, 0.0))[:, None] * vector.T
+    felt = value > _FELT * value[-1]  # what is far away does not heat the spot
+    root = np.sqrt(value[felt])[:, None] * vector.T[felt]
     name = f"temperature of {sheet.part} at vertex {vertex}"
     return on_streams(name, "sqrt(K)", {sheet.part: (sheet.basis @ root.T).T}, len(root), "other vertices")
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from designtools.kernels import cuboid
+from designtools.sources.dipoles import Dipoles
 from designtools.sources.magnets import Magnets
 from designtools.sources.pose import rotation_matrix
 from designtools.units import MU_0
@@ -22,6 +23,11 @@ BLOCK = 32  # magnets evaluated at a time
 NEAR = 3.0  # edges: nearer neighbours are cuboids, farther ones dipoles, in loads
 FACE_POINTS = 6  # Gauss points along each side of a face that carries charge
 PAIRS = 4096  # neighbours evaluated at a time
+
+
+def as_dipoles(magnets: Magnets) -> Dipoles:
+    """A dipole at the centre of every magnet; the field of a cube errs by (edge/distance)^4 of a fraction."""
+    return Dipoles(np.asarray(magnets.centre), np.asarray(magnets.polarization_in_space() * magnets.volume()[:, None]) / MU_0)
 
 
 def rings(radius, position, count, size, remanence) -> tuple[Magnets, np.ndarray]:

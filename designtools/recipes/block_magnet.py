@@ -18,12 +18,12 @@ import numpy as np
 from designtools._pytree import pytree
 from designtools.problem import Design, Free, Limit, Problem, Quantity, Term
 from designtools.materials.superconductors import surface_named
-from designtools.quantities.coaxial import perimeter, section_field
+from designtools.quantities.coaxial import peak_field, perimeter, section_field
 from designtools.quantities.sections import nodes_for, distant_field
 from designtools.quantities.superconductor import Wire
 from designtools.quantities.superconductor import allowed_field as allowed
 from designtools.recipes.block_magnet_evidence import evidence
-from designtools.recipes.clusters import Rectangles, clusters, rectangles
+from designtools.recipes.clusters import clusters, rectangles, split
 from designtools.recipes.magnet_bound import Certificate, Places, Task, certificate
 from designtools.recipes.product import Product, Recipe
 from designtools.solve import descent
@@ -35,9 +35,15 @@ from designtools.units import format
 CIRCLES, FAR_CIRCLES = 80, 60  # places per quarter of the region's surface, of the ellipse
 LOAD_POINTS = 5  # along each side of a block, where stress and peak field are held
 STEPS, STATIONARY = 160, 1e-5  # of the descent: the volume moves by less than that relative
-ROUNDINGS = 6  # of the turns of a few blocks that are tried before the search gives up
+ROUNDINGS = 6  # of the turns of a few blocks that are tried before those of others are rounded otherwise
+ROUNDING_STEPS = 80  # of one of them
+TRIES = 20  # searches with whole turns before the layers are chosen otherwise
 CURRENT_PLAY = 0.01  # below the operating current, relative, that makes up for whole turns: the bound holds for any lower current
+GRADINGS = 4  # rounds of choosing conductors by the field on the blocks
+DROPS = 2  # times that blocks are left out
+MORE_PLAY = 0.06  # the same where that is not enough: few blocks, thick layers
 SLIGHT = 2e-3  # of all section, below which a block is left out
+INWARDS = 1e-3  # of half a side: at a corner that two blocks share the field has no slope
 HELD = 0.995  # of stress and field allowed, which the optimiser uses: its points on a surface miss a little of the peak
 MARGIN = 0.98  # of the variation allowed, which the optimiser uses: the audit looks at other points
 
@@ -196,15 +202,28 @@ def solve(setting: Setting, progress=None) -> Solution:
     found = certificate(setting.task, say)
     if found.relaxations:
         return _impossible(setting, found)
-    frame = first_blocks(setting, found)
-    solution = _descended(setting, frame, say)
-    slight = _slight(setting, solution)
-    if solution.status.ok and slight.any() and not slight.all():
-        frame = _without(frame, solution, slight)
-        solution = _descended(setting, frame, say)
+    frame, solution = _searched(setting, graded(setting, first_blocks(setting, found)), say)
+    again = graded(setting, _at(frame, solution)) if solution.status.ok else frame
+    if np.any(again.windings.conductor != frame.windings.conductor):
+        say("the blocks see other fields than at first: other conductors")
+        frame, solution = _searched(setting, again, say)
     if solution.status.ok and setting.spec.operating_current:
         solution = _whole(setting, frame, solution, say)
     return replace(solution, gap=float(solution.design.parts["windings"].conductor_volume() / found.bound - 1))
+
+
+def _searched(setting: Setting, frame: Frame, say) -> tuple[Frame, Solution]:
+    """Downhill, then again without the blocks that shrank to nothing: these hold up a search that has not ended too."""
+    for _ in range(DROPS):
+        solution = _descended(setting, frame, say)
+        slight = _slight(setting, solution)
+        if not slight.any() or slight.all():
+            break
+        frame = _without(frame, solution, slight)
+        say(f"without {slight.sum()} blocks that shrank to nothing")
+    else:
+        solution = _descended(setting, frame, say)
+    return frame, solution
 
 
 def _impossible(setting: Setting, found: Certificate) -> Solution:
@@ -228,7 +247,8 @@ class Frame:
 def first_blocks(setting: Setting, found: Certificate) -> Frame:
     """Windings where the linear programme put conductor."""
     spec = setting.spec
-    cut = rectangles(clusters(found.fill, found.r, found.z), spec.blocks.most)
+    pieces, parent = split(clusters(found.fill, found.r, found.z), [r for c in spec.conductors if c.zone for r in (c.zone.inner_radius, c.zone.outer_radius)])
+    cut = rectangles(pieces, spec.blocks.most)
     edges = cut.edges.copy()
     if spec.symmetric:
         edges[edges[:, 2] < np.diff(found.z)[0], 2] = 0.0
@@ -240,14 +260,64 @@ def first_blocks(setting: Setting, found: Certificate) -> Frame:
         edges.T.ravel(), cut.sign * setting.densities[conductor], 0.0, conductor.astype(float), zero, zero,
         found.fill, found.r, found.z, found.volume, found.bound, found.error, mirrored=spec.symmetric, sense=float(setting.b0[2]),
     )  # fmt: skip
-    return Frame(windings, boxes, cut.cluster)
+    return Frame(windings, boxes, parent[cut.cluster])
 
 
 def _first_conductor(setting: Setting, edges) -> int:
     """The densest of the conductors that may lie in the middle of the block."""
+    return int(np.argmax(np.where(_candidates(setting, edges), setting.densities, -1.0)))
+
+
+def _candidates(setting: Setting, edges) -> np.ndarray:
+    """Which conductors (C,) may lie in the middle of a block."""
     r, z = (edges[0] + edges[1]) / 2, (edges[2] + edges[3]) / 2
-    may = [bool(_may_lie(setting.spec, c, setting.upwards, r, z)) for c in setting.spec.conductors]
-    return int(np.argmax(np.where(may, setting.densities, -1.0)))
+    return np.array([bool(_may_lie(setting.spec, c, setting.upwards, r, z)) for c in setting.spec.conductors])
+
+
+def graded(setting: Setting, frame: Frame) -> Frame:
+    """Every block of the densest conductor that may lie there and stands the field on it.
+
+    A block keeps its ampere-turns, so a less dense conductor makes it thicker; that moves the fields a little, hence
+    the few rounds.  Where no conductor stands the field, the one that stands most is taken and the search must help.
+    """
+    if len(setting.spec.conductors) == 1:
+        return frame
+    most = allowed_field(setting)
+    for _ in range(GRADINGS):
+        windings = frame.windings
+        peak = np.asarray(peak_field(windings.blocks()))[-windings.density.size :]
+        chosen = np.array([_stands(setting, edges, b, most) for edges, b in zip(np.asarray(windings.sections()), peak)])
+        if np.array_equal(chosen, windings.conductor):
+            break
+        frame = _rewound(setting, frame, chosen)
+    return frame
+
+
+def _stands(setting: Setting, edges, peak: float, most) -> int:
+    """The densest conductor that stands `peak` (T), else the one of those allowed that stands most."""
+    may = _candidates(setting, edges)
+    strong = may & (most >= peak)
+    return int(np.argmax(np.where(strong, setting.densities, -1.0) if strong.any() else np.where(may, most, -1.0)))
+
+
+def _rewound(setting: Setting, frame: Frame, chosen) -> Frame:
+    """Blocks of other conductors (N,) at their ampere-turns; those of one cluster are stacked anew from its inside."""
+    windings, edges = frame.windings, np.array(frame.windings.sections())
+    density = np.sign(windings.density) * setting.densities[chosen]
+    thickness = (edges[:, 1] - edges[:, 0]) * np.abs(windings.density / density)
+    for own in (np.flatnonzero(frame.cluster == c) for c in np.unique(frame.cluster)):
+        own = own[np.argsort(edges[own, 0])]
+        between = np.maximum(0.0, edges[own[1:], 0] - edges[own[:-1], 1])
+        edges[own, 0] = edges[own[0], 0] + np.concatenate([[0.0], np.cumsum(thickness[own[:-1]] + between)])
+        edges[own, 1] = edges[own, 0] + thickness[own]
+    boxes = np.array([_box(setting, e, setting.spec.conductors[c]) for e, c in zip(edges, chosen)])
+    edges = np.clip(edges, boxes[:, [0, 0, 2, 2]], boxes[:, [1, 1, 3, 3]])
+    return Frame(replace(windings, edges=edges.T.ravel(), density=density, conductor=chosen.astype(float)), boxes, frame.cluster)
+
+
+def _at(frame: Frame, solution: Solution) -> Frame:
+    """The frame with its blocks where the search left them."""
+    return replace(frame, windings=_numbers(solution.design.parts["windings"]))
 
 
 def _box(setting: Setting, edges, conductor) -> np.ndarray:
@@ -319,30 +389,66 @@ def _whole(setting: Setting, frame: Frame, solution: Solution, say) -> Solution:
     """
     used = [setting.spec.conductors[int(c)].wire for c in frame.windings.conductor]
     height, width = (np.array([getattr(w, name) for w in used]) for name in ("height", "width"))
-    windings = _numbers(solution.design.parts["windings"])
-    inner, outer, low, high = np.asarray(windings.sections()).T
-    layers = np.maximum(1, np.round((outer - inner) / height))
-    density = (1 - CURRENT_PLAY / 2) * np.asarray(windings.density)
-    windings = replace(_resized(windings, layers * height, high - low), layers=layers, density=density)
-    say("whole layers")
-    free = np.ones(layers.size, bool)
-    solution = _moved(setting, frame, windings, say, free)
-    while solution.status.ok and free.any():
-        solution, free = _fewer_free(setting, frame, _numbers(solution.design.parts["windings"]), layers * height, width, free, say)
+    for solution, thickness, play in _layerings(setting, frame, _numbers(solution.design.parts["windings"]), height, say):
+        if solution.status.ok:
+            solution = _whole_turns(setting, frame, solution, Rounding(thickness, width, play), say)
+        if solution.status.ok:
+            break
     return solution
 
 
-def _fewer_free(setting: Setting, frame: Frame, windings: Windings, thickness, width, free, say):
-    """The search after half of the free lengths became whole turns, the first of a few roundings from which it succeeds."""
-    turns, left = _roundings(windings, width, free)
+def _layerings(setting: Setting, frame: Frame, windings: Windings, height, say):
+    """Searches with whole layers, their thicknesses, the play of the current: the nearest, with more play, then all rounded up."""
+    inner, outer, low, high = np.asarray(windings.sections()).T
+    most = np.floor(np.ptp(frame.boxes[:, :2], axis=1) / height + 1e-9)
+    for rounded, play in ((np.round, CURRENT_PLAY), (np.round, MORE_PLAY), (np.ceil, MORE_PLAY)):
+        layers = np.maximum(1, np.minimum(rounded((outer - inner) / height), most))
+        density = (1 - play / 2) * np.asarray(windings.density)
+        whole = replace(_resized(windings, layers * height, high - low), layers=layers, density=density)
+        say(f"whole layers, the current within {100 * play:g} %")
+        yield _moved(setting, frame, whole, say, np.ones(layers.size, bool), play), layers * height, play
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Thickness of the layers chosen, width of a turn (N,) m of each block; how far the current may fall, relative."""
+
+    thickness: np.ndarray
+    width: np.ndarray
+    play: float
+
+
+def _whole_turns(setting: Setting, frame: Frame, solution: Solution, rounding: Rounding, say) -> Solution:
+    """The search through roundings, the newest first: where the last lengths cannot be made whole, the ones before are rounded otherwise."""
+    paths = [_fewer_free(setting, frame, solution, rounding, np.ones(rounding.width.size, bool), say)]
+    missed = replace(solution, status=Status.INFEASIBLE, message=Status.INFEASIBLE.advice)
+    for _ in range(TRIES):
+        found = next((found for found in map(_following, paths[::-1]) if found), None)
+        if found is None:
+            break
+        tried, left = found
+        if not tried.status.ok:
+            missed = tried
+        elif left.any():
+            paths.append(_fewer_free(setting, frame, tried, rounding, left, say))
+        else:
+            return tried
+    return missed
+
+
+def _following(path):
+    return next(path, None)
+
+
+def _fewer_free(setting: Setting, frame: Frame, solution: Solution, rounding: Rounding, free, say):
+    """Searches after half of the free lengths became whole turns, one for each way to round them, and which lengths stay free."""
+    windings = _numbers(solution.design.parts["windings"])
+    turns, left = _roundings(windings, rounding.width, free)
     for count, rounded in enumerate(turns):
         say(f"whole turns, rounding {count + 1} of {len(turns)}; {left.sum()} of {left.size} lengths still free")
         whole = np.where(windings.central(), 2.0, 1.0)
-        sized = replace(_resized(windings, thickness, rounded * width / whole), turns=np.where(left, 0.0, rounded))
-        solution = _moved(setting, frame, sized, say, left)
-        if solution.status.ok:
-            break
-    return solution, left
+        sized = replace(_resized(windings, rounding.thickness, rounded * rounding.width / whole), turns=np.where(left, 0.0, rounded))
+        yield _moved(setting, frame, sized, say, left, rounding.play), left
 
 
 def _roundings(windings: Windings, width, free):
@@ -373,10 +479,11 @@ def _resized(windings: Windings, thickness, length) -> Windings:
     return replace(windings, edges=edges.ravel())
 
 
-def _moved(setting: Setting, frame: Frame, windings: Windings, say, stretch) -> Solution:
+def _moved(setting: Setting, frame: Frame, windings: Windings, say, stretch, play: float = CURRENT_PLAY) -> Solution:
     """Thicknesses held; radii, heights and the lengths that `stretch` (N,) marks free: least volume.
 
-    Once some lengths are held the current is free a little; with no length left the evenest field is sought.
+    Once some lengths are held, or with more `play` (relative), the current is free a little, the upper half of its
+    play for the end; with no length left the evenest field is sought.
     """
     n, held = windings.density.size, windings.central()
     directions = (np.array([1, 1, 0, 0]), np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))  # inner, outer, low, high edge
@@ -384,16 +491,16 @@ def _moved(setting: Setting, frame: Frame, windings: Windings, say, stretch) -> 
     across, along = np.ptp(frame.boxes[:, :2], axis=1), np.ptp(frame.boxes[:, 2:], axis=1)
     reach = np.concatenate([across, np.where(held, 0.0, along), np.where(stretch, along, 0.0)])
     free = [Free(lambda d: d.parts["windings"].edges, -reach, reach, name="places", basis=basis)]
-    if not stretch.all():
-        density = np.asarray(windings.density)
-        share = float(np.mean(np.abs(density) / setting.densities[np.asarray(windings.conductor, int)]))
-        play = (1 - CURRENT_PLAY) / share - 1, 1 / share - 1
-        free.append(Free(lambda d: d.parts["windings"].density, *play, name="current", basis=density[:, None]))
+    if not stretch.all() or play > CURRENT_PLAY:
+        most = np.sign(windings.density) * setting.densities[np.asarray(windings.conductor, int)]
+        share = float(np.mean(np.abs(windings.density / most)))
+        highest = 1 - play / 2 if stretch.any() else 1.0
+        free.append(Free(lambda d: d.parts["windings"].density, 1 - play - share, highest - share, name="current", basis=most[:, None]))
     even = Term(rms_variation(setting, windings), "sum_squares", scale=10.0)
     minimise = [volume(windings) if stretch.any() else even]
     inside = Limit(Quantity("places", "m", lambda d: d.parts["windings"].edges), *_walls_of(frame), scale=1e-4, label="envelope")
     problem = _problem(setting, frame, windings, free, minimise, [inside])
-    return _feasible(descent.solve(problem, max_iter=STEPS, tolerance=STATIONARY if stretch.any() else 1e-3, progress=say))
+    return _feasible(descent.solve(problem, max_iter=STEPS if stretch.all() else ROUNDING_STEPS, tolerance=STATIONARY if stretch.any() else 1e-3, progress=say))
 
 
 def _walls_of(frame: Frame):
@@ -489,6 +596,8 @@ def _surface_field(design: Design):
     """Radius (N,Q) and (B_z, B_r) (N,Q,2) T on points of the surface of each block."""
     windings = design.parts["windings"]
     r, z = (v[: windings.density.shape[0]] for v in perimeter(windings.halves(), LOAD_POINTS))
+    inwards = lambda v: v + INWARDS * (jnp.mean(v, axis=1, keepdims=True) - v)
+    r, z = inwards(r), inwards(z)
     return r, windings.sense * section_field(windings.halves(), r, z)[..., ::-1]
 
 

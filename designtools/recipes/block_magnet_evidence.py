@@ -11,14 +11,16 @@ from designtools.quantities.scatter import Scatter, Tolerances, scatter
 from designtools.quantities.stress import bonded_stress, free_turn_stress
 from designtools.quantities.superconductor import Wire, block_margins
 from designtools.quantities.winding_pack import conductor_length, inductance_matrix, layers, masses, turns, turns_per_layer
+from designtools.recipes import magnet_correction as correction
 from designtools.recipes import magnet_evidence as shared
+from designtools.recipes.magnet_correction import corrections
 from designtools.recipes.product import Evidence
 from designtools.recipes.siting_evidence import siting_pieces
 from designtools.result import Ball, Figure, Histogram, PlaneMap, Table
 from designtools.sources.blocks import Blocks
 from designtools.units import format
 
-FACES = 161  # places along each side of the picture of the windings
+FACES, FINE = 161, 400  # places along each side of the pictures of the field and of the windings
 
 
 def evidence(setting, solution, product, progress) -> Evidence:
@@ -28,12 +30,13 @@ def evidence(setting, solution, product, progress) -> Evidence:
     found = solution.design.parts["windings"]
     wires = _wires(spec, found)
     spread = _scatter(setting, source)
+    corrected = corrections(spec, source, spread, progress)
     figures = (
         shared.field_figures(setting, source, region) | _certificate_figures(solution, found) | _load_figures(source)
-        | _wire_figures(spec, source, wires) | _scatter_figures(spread, spec) | site.figures
+        | _wire_figures(spec, source, wires) | _scatter_figures(spread, spec) | correction.figures(corrected, spec.correction) | site.figures
     )  # fmt: skip
-    audit = shared.compared(setting, product, region, _seen(setting)) | _certificate(solution, found) | site.audit
-    plots = _plots(setting, solution, source, found, wires, spread, site.plots)
+    audit = shared.compared(setting, product, region, _seen(setting)) | _certificate(solution, found) | correction.record(corrected, spec.correction) | site.audit
+    plots = _plots(setting, solution, source, found, wires, spread, site.plots) | correction.tables(corrected, spec.correction)
     return Evidence(figures, audit, plots, shared.maps(setting, source), (*_implied(spec), *site.implied))
 
 
@@ -165,18 +168,48 @@ def _plots(setting, solution, source: Blocks, found, wires, spread, siting) -> d
     spec, radius = setting.spec, max(setting.spec.region.half_widths)
     plots = {
         "region": Ball("region", tuple(spec.region.half_widths), tuple(spec.region.centre)),
-        "windings": _cross_section(source, found),
+        "windings": _blocks_drawn(source, spec),
+        "section": _cross_section(source, found),
         "programme": _programme(found),
         "homogeneity": shared.homogeneity_map(setting, source, radius),
         "axis": shared.on_axis(setting, source, {"field.strength": spec.field.strength}),
     }
     tables = {"sections": shared.section_table(source), "loads": _load_table(source)}
     if wires:
-        tables |= {"wire": _wire_table(source, wires), "margins": _margin_table(spec, source, wires)}
+        tables |= {"conductors": _conductor_table(spec, source, found, wires), "wire": _wire_table(source, wires), "margins": _margin_table(spec, source, wires)}
     tables["harmonics"] = shared.harmonic_table(source, spec.region)
     if spread is not None:
         tables |= {"scatter": _histogram(spread), "tolerances": _tolerance_table(spread)}
     return plots | siting | {"descent": shared.descent(solution)} | tables
+
+
+def _blocks_drawn(source: Blocks, spec) -> PlaneMap:
+    """The half plane (z, r) with every block coloured by the sign of its current and |B| in it."""
+    reach = 1.05 * max(float(np.max(source.z_high)), -float(np.min(source.z_low)))
+    z = np.linspace(-reach, reach, FINE)
+    r = np.linspace(0.0, 1.05 * float(np.max(source.outer_radius)), FINE)
+    sign = _signs(source, z, r)
+    inside = np.nonzero(sign)
+    points = np.stack([r[inside[1]], 0 * inside[0], z[inside[0]]], axis=1)
+    values = np.full(sign.shape, np.nan)
+    values[inside] = sign[inside] * np.linalg.norm(coaxial.field_on_circles(source, points), axis=1)
+    top = float(np.nanmax(np.abs(values)))
+    return PlaneMap(
+        "Cross-section: blocks, signs of their currents, field on the winding", z, r, values, "T", label="|B|, reverse current negative", span=(-0.6 * top, 0.6 * top),
+        x_label="along the bore", y_label="distance from the axis", outlines=tuple(line[:, ::-1] for line in _outlines(source)), diverging=True,
+        circle=(float(spec.region.centre[2]), 0.0, max(spec.region.half_widths)),
+        caption="Red blocks drive the main field, blue ones shield or correct it; the deeper the colour, the larger |B| there, up to six tenths of the peak. The dashed circle is the region.",
+    )  # fmt: skip
+
+
+def _signs(source: Blocks, z, r) -> np.ndarray:
+    """Sign (len(z), len(r)) of the current at every place, relative to that of most ampere-turns; 0 outside the blocks."""
+    turns = np.asarray(source.ampere_turns())
+    forward = np.sign(turns.sum())
+    sign = np.zeros((len(z), len(r)))
+    for amperes, inner, outer, low, high in zip(turns, source.inner_radius, source.outer_radius, source.z_low, source.z_high):
+        sign[np.ix_((z >= low) & (z <= high), (r >= inner) & (r <= outer))] = forward * np.sign(amperes)
+    return sign
 
 
 def _cross_section(source: Blocks, found) -> PlaneMap:
@@ -186,8 +219,8 @@ def _cross_section(source: Blocks, found) -> PlaneMap:
     z = np.linspace(-reach, reach, FACES)
     size = np.linalg.norm(shared.plane(source, r, z), axis=2)
     return PlaneMap(
-        "Windings", r, z, size, "T", label="|B|", x_label="distance from the axis", y_label="along the bore", outlines=_outlines(source),
-        caption="Half of the section through the axis: |B| with the outlines of the windings. Signs of the currents: table of loads.",
+        "Field about the windings", r, z, size, "T", label="|B|", x_label="distance from the axis", y_label="along the bore", outlines=_outlines(source),
+        caption="Half of the section through the axis: |B| with the outlines of the windings.",
     )  # fmt: skip
 
 
@@ -218,8 +251,27 @@ def _load_table(source: Blocks) -> Table:
 
 
 def _wire_table(source: Blocks, wires) -> Table:
-    values = [layers(source, wires), turns_per_layer(source, wires), turns(source, wires), conductor_length(source, wires)]
-    return Table("Turns", ("block", "layers", "turns per layer", "turns", "wire"), shared.rows(values, ("1", "1", "1", "m")), "Whole numbers: what the winder counts.")
+    counts = np.rint([np.asarray(of(source, wires)) for of in (layers, turns_per_layer, turns)]).astype(int)
+    rows = tuple((i + 1, *map(str, own), f"{length:.0f} m") for i, (own, length) in enumerate(zip(counts.T, np.asarray(conductor_length(source, wires)))))
+    return Table("Turns", ("block", "layers", "turns per layer", "turns", "wire"), rows, "Whole numbers: what the winder counts.")
+
+
+def _conductor_table(spec, source: Blocks, found, wires) -> Table:
+    """What each conductor is used for, and how near it comes to its limits."""
+    kind, names = found.of_blocks("conductor").astype(int), [c.name for c in spec.conductors]
+    margins = block_margins(source, wires, spec.temperature)
+    length, mass = np.asarray(conductor_length(source, wires)), sum(np.asarray(v) for v in masses(source, wires).values())
+    density, rows = np.abs(np.asarray(source.current_density)), []
+    for index, name in enumerate(names):
+        own = np.flatnonzero(kind == index)
+        if not own.size:
+            rows.append((name, "none", *[""] * 6))
+            continue
+        worst, peak = min(margins[i].margin for i in own), max(margins[i].peak_field for i in own)
+        numbers = (format(float(length[own].sum()), "m", 4), format(float(mass[own].sum()), "kg", 4), format(peak, "T", 4), f"{100 * worst:.1f} %")
+        rows.append((name, ", ".join(str(i + 1) for i in own), spec.conductors[index].wire.material, format(float(density[own[0]]), "A/m^2", 4), *numbers))
+    columns = ("conductor", "blocks", "material", "current density", "length", "mass", "peak field", "least margin")
+    return Table("Conductors", columns, tuple(rows), "Each block is wound of the densest conductor that keeps its margin in the field on the block.")
 
 
 def _margin_table(spec, source: Blocks, wires) -> Table:
@@ -230,8 +282,9 @@ def _margin_table(spec, source: Blocks, wires) -> Table:
         (i + 1, format(m.peak_field, "T", 4), f"{100 * m.fraction:.1f} %", f"{100 * m.margin:.1f} %", format(m.temperature_margin, "K", 3), format(float(h), "K", 4), m.outside or "in the range of the fit")
         for i, (m, h) in enumerate(zip(margins, hot))
     )  # fmt: skip
+    known = dict.fromkeys(f"{w.surface.name}, {w.surface.source}" for w in wires)
     columns = ("block", "peak field", "load line", "margin", "temperature margin", "hot spot", "critical surface")
-    return Table("Margins of the blocks", columns, rows, f"Critical surface: {wires[0].surface.source}; at {format(spec.temperature, 'K')}.")
+    return Table("Margins of the blocks", columns, rows, f"Critical surfaces at {format(spec.temperature, 'K')}: {'; '.join(known)}.")
 
 
 def _histogram(spread: Scatter) -> Histogram:

@@ -42,6 +42,18 @@ def clusters(fill, r, z) -> list[Cluster]:
     return found
 
 
+def split(found: list[Cluster], walls) -> tuple[list[Cluster], np.ndarray]:
+    """The clusters cut where a wall (m) runs through them, and the number (n,) of the cluster each piece was cut from."""
+    pieces, parent = [], []
+    for index, cluster in enumerate(found):
+        middle = cluster.r.mean(axis=1)
+        side = np.searchsorted(np.unique(walls), middle)
+        for own in (side == k for k in np.unique(side)):
+            pieces.append(Cluster(cluster.sign, cluster.r[own], cluster.z[own]))
+            parent.append(index)
+    return pieces, np.array(parent)
+
+
 def _cluster(sign: int, section, r, z) -> Cluster:
     rows = np.flatnonzero(section.sum(axis=1) > 0)
     area = section[rows].sum(axis=1)

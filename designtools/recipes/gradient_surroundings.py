@@ -5,6 +5,7 @@ Each becomes a matrix on the stream functions (docs/physics-gradient-limits.md),
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +27,7 @@ HELD = 0.98  # of what is allowed, which the optimiser uses: turns are not the s
 COOL = 0.94  # the same of a temperature: single turns make the sheet's heat uneven
 SPARSE = 8  # closest pitches, beyond which tracks are taken to be apart
 SPOTS, APART = 6, 0.2  # spots of a sheet held at once, how far apart in radii of the primary
-HOT = 1.002  # excess of a temperature over its limit that counts as none
+HOT = 1.01  # excess of a temperature over its limit that counts as none
 
 
 @dataclass(frozen=True)
@@ -129,16 +130,18 @@ def cooler(setting: Setting, solution: Solution) -> Setting:
     spec = setting.spec
     if spec.cooling is None or spec.cooling.limit is None:
         return setting
-    most, found = COOL * spec.cooling.limit, []
+    most, held, found = COOL * spec.cooling.limit, setting.held, []
     for layer in setting.layers:
         density = np.linalg.norm(np.asarray(solution.design.parts[layer.name].surface_current()), axis=1)
         heating = _heating(setting, density, turn_current(setting, solution))
         rise = cooling.temperature_rise(layer.mesh.vertices, layer.mesh.faces, density**2, *heating)
         for spot in _spots(layer.mesh.vertices, rise, HOT * most, setting):
             heat = cooling.spot_residual(sheet_model(layer), spot, *heating)
-            heat = replace(heat, name=f"{heat.name}, {len(setting.held) + len(found)}")  # the same spot comes back where the tracks moved apart
+            again = f"{heat.name}, "  # a spot comes back where the tracks moved apart, and replaces what it was
+            held = tuple(limit for limit in held if not limit.quantity.name.startswith(again))
+            heat = replace(heat, name=again + hashlib.sha1(heating[0].tobytes()).hexdigest())
             found.append(Limit(heat, upper=most**0.5, norm="row", scale=spec.cooling.limit**0.5, label="cooling.limit"))
-    return replace(setting, held=(*setting.held, *found)) if found else setting
+    return replace(setting, held=(*held, *found)) if found else setting
 
 
 def _spots(vertices, rise, most: float, setting: Setting) -> list[int]:

@@ -6,20 +6,20 @@ import numpy as np
 
 from designtools import regions
 from designtools.audit import against_magpylib
-from designtools.fringe import fringe_extent
 from designtools.harmonics import project
 from designtools.harmonics.table import mean_squares
 from designtools.quantities import demagnetisation, permanent
+from designtools.quantities.permanent import as_dipoles
+from designtools.recipes import halbach_map
 from designtools.recipes import halbach_plots as plots
 from designtools.recipes.halbach_scatter import scattered, surface
 from designtools.recipes.halbach_stock import remanence_at, slots
 from designtools.recipes.product import Evidence
+from designtools.recipes.siting_evidence import siting_pieces
 from designtools.result import Figure
-from designtools.sources.dipoles import Dipoles
 from designtools.sources.magnets import Magnets
-from designtools.units import MU_0, format
+from designtools.units import format
 
-LINES = {"0p5mT": 5e-4, "0p9mT": 9e-4}  # T; IEC 60601-2-33 requires both
 DEGREE = 24  # of the harmonics that stand for what a 24-plane plot resolves
 DENSE = 3000  # points on the surface
 JUDGED = 60  # points shown to magpylib
@@ -35,28 +35,16 @@ def evidence(setting, solution, product, progress) -> Evidence:
     loads = permanent.placement_loads(magnets, assembly_order(setting, magnets))
     say("draws of the magnets' scatter")
     drawn = scattered(setting, magnets, say)
-    say("fringe field")
-    fringe = _fringe(spec, magnets) if spec.siting.enabled else {}
+    mapped = halbach_map.shimmed_map(setting, say)
+    site = siting_pieces(as_dipoles(magnets), spec.siting, spec.frame.bore_axis, say, ANGLES)
     table = project(magnets, max(spec.region.half_widths), DEGREE, axis=spec.frame.b0_axis, rule=2 * DEGREE)
     figures = _field_figures(setting, magnets, points, table) | _magnet_figures(setting, solution, product, loads)
-    figures |= _scatter_figures(drawn) | _fringe_figures(fringe)
-    audit = _audit(setting, solution, product, points, drawn)
-    return Evidence(figures, audit, plots.plots(setting, solution, magnets, loads, drawn, fringe, table), plots.maps(setting, magnets, table), _implied(spec))
-
-
-def _fringe(spec, magnets) -> dict:
-    """Reach of both lines; so far from a cube its field is a dipole's to (edge/distance)^4."""
-    axis = _letter(spec.frame.bore_axis)
-    return {name: fringe_extent(as_dipoles(magnets), level, axis=axis, angles=ANGLES) for name, level in LINES.items()}
-
-
-def as_dipoles(magnets: Magnets) -> Dipoles:
-    """A dipole at the centre of every magnet."""
-    return Dipoles(np.asarray(magnets.centre), np.asarray(magnets.polarization_in_space() * magnets.volume()[:, None]) / MU_0)
-
-
-def _letter(axis) -> str:
-    return "xyz"[int(np.abs(axis).argmax())]
+    figures |= _scatter_figures(drawn) | halbach_map.figures(mapped) | site.figures
+    grades = _grades(setting, product)
+    audit = _audit(setting, solution, product, points, drawn) | halbach_map.record(mapped) | grades | site.audit
+    names = grades.get("grades") or [slots(spec)[0].grade] * len(magnets.centre)
+    drawings = plots.plots(setting, solution, magnets, loads, drawn, site.plots, table, names) | halbach_map.tables(mapped)
+    return Evidence(figures, audit, drawings, plots.maps(setting, magnets, table), (*_implied(spec), *site.implied))
 
 
 def _implied(spec):
@@ -150,15 +138,6 @@ def _scatter_figures(drawn) -> dict[str, Figure]:
     return figures
 
 
-def _fringe_figures(fringe) -> dict[str, Figure]:
-    figures = {}
-    for name, found in fringe.items():
-        words = f"outermost |B| = {format(found.level, 'T')}, magnets as dipoles, from the centre"
-        figures[f"fringe_axial_{name}"] = Figure(found.axial, "m", f"{words}, along the bore")
-        figures[f"fringe_radial_{name}"] = Figure(found.radial, "m", f"{words}, across the bore")
-    return figures
-
-
 # --- the audit ----------------------------------------------------------------------------------
 
 
@@ -192,6 +171,22 @@ def _audit(setting, solution, product, points, drawn) -> dict:
         },
     }
     return record if drawn is None else record | {"scatter": _scatter_record(drawn)}
+
+
+def _grades(setting, product) -> dict:
+    """The grade of every magnet, for the ledger; nothing where there is but one."""
+    stock = slots(setting.spec)
+    if len({s.grade for s in stock}) == 1:
+        return {}
+    return {"grades": grades_of(product.stages["ideally hard magnets"], stock)}
+
+
+def grades_of(hard: Magnets, stock) -> list[str]:
+    """The grade of each magnet whose remanence (before demagnetisation) and edge are those of the stock."""
+    known = np.array([[s.edge, s.remanence] for s in stock])
+    own = np.stack([np.asarray(hard.size)[:, 0], np.linalg.norm(np.asarray(hard.polarization), axis=1)], axis=1)
+    nearest = np.abs((own[:, None] - known) / known).sum(axis=2).argmin(axis=1)
+    return [stock[i].grade for i in nearest]
 
 
 def _scatter_record(drawn) -> dict:

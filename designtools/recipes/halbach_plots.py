@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from designtools.recipes.halbach_stock import slots
 from designtools.result import Ball, FieldMap, Histogram, Lines, PlaneMap, Table
 from designtools.units import format
 
@@ -13,7 +12,7 @@ HARMONICS = 18  # rows of the table
 ROWS = 60  # of the ledger that the report shows
 
 
-def plots(setting, solution, magnets, loads, drawn, fringe, table) -> dict:
+def plots(setting, solution, magnets, loads, drawn, siting, table, grades) -> dict:
     """What the report draws, in its order."""
     found = {
         "region": Ball("region", tuple(setting.spec.region.half_widths)),
@@ -22,14 +21,13 @@ def plots(setting, solution, magnets, loads, drawn, fringe, table) -> dict:
         "homogeneity along": _variation(setting, table, 1, "Field variation in the plane of B0 and the bore"),
         "axis": _on_axis(setting, magnets),
     }
-    if fringe:
-        found["fringe"] = _fringe_map(setting, magnets, fringe)
+    found |= siting
     if drawn is not None:
         found["scatter"] = _scatter(drawn)
     found |= {"certificate": _certificate(setting, solution), "harmonics": _harmonics(table)}
     if setting.spec.rings:
         found["rings"] = _rings(setting, magnets, loads)
-    return found | {"ledger": _ledger(setting, magnets, loads)}
+    return found | {"ledger": _ledger(setting, magnets, loads, grades)}
 
 
 def _outlines(setting, magnets, chosen) -> list[np.ndarray]:
@@ -96,18 +94,6 @@ def _on_axis(setting, magnets) -> Lines:
     return Lines("Field on the bore's axis", z, {"B·b0": field}, "T", x_label="along the bore", y_label="B·b0", marks={"field.floor": setting.spec.field.floor})
 
 
-def _fringe_map(setting, magnets, fringe) -> PlaneMap:
-    half = 1.15 * max(max(f.axial_max, f.radial_max) for f in fringe.values())
-    grid = np.linspace(-half, half, GRID)
-    points = np.stack(np.meshgrid(grid, [0.0], grid, indexing="ij"), axis=-1).reshape(-1, 3) @ setting.turn.T
-    size = np.linalg.norm(np.asarray(magnets.field(points)), axis=1).reshape(GRID, GRID)
-    return PlaneMap(
-        "Fringe field in the plane of B0 and the bore", grid, grid, size, "T", label="|B|", x_label="along b0", y_label="along the bore",
-        levels=tuple(f.level for f in fringe.values()), log=True, span=(1e-4, 0.1),
-        caption="|B| by decades, with the lines of 0.5 mT (5 gauss) and 0.9 mT; lengths are true, the room is on the siting drawing.",
-    )  # fmt: skip
-
-
 def _scatter(drawn) -> Histogram:
     edges = np.linspace(0, float(drawn.as_drawn.max()) * 1e6, 41)
     counts, _ = np.histogram(drawn.as_drawn * 1e6, edges)
@@ -156,11 +142,11 @@ def _rings(setting, magnets, loads) -> Table:
     return Table("Rings", ("place (mm)", "radius (mm)", "magnets", "edge (mm)", "largest force while placed (N)"), tuple(rows), "Places along the bore, radii to the centres of the magnets.")
 
 
-def _ledger(setting, magnets, loads) -> Table:
+def _ledger(setting, magnets, loads, grades) -> Table:
     own, vector = (np.asarray(v) @ setting.turn for v in (magnets.centre, magnets.polarization_in_space()))
-    grade, force = slots(setting.spec)[0].grade, np.linalg.norm(loads[0], axis=1)
+    force = np.linalg.norm(loads[0], axis=1)
     way = np.degrees(np.arctan2(vector[:, 1], vector[:, 0]))
-    rows = [(i + 1, *(f"{v * 1e3:.2f}" for v in own[i]), f"{way[i]:.2f}", f"{float(magnets.size[i][0]) * 1e3:g}", grade, f"{force[i]:.2f}") for i in range(min(ROWS, len(own)))]
+    rows = [(i + 1, *(f"{v * 1e3:.2f}" for v in own[i]), f"{way[i]:.2f}", f"{float(magnets.size[i][0]) * 1e3:g}", grades[i], f"{force[i]:.2f}") for i in range(min(ROWS, len(own)))]
     more = f" The first {ROWS} of {len(own)}; all stand in the ledger, geometry/*-ledger.csv." if len(own) > ROWS else ""
     columns = ("magnet", "along b0 (mm)", "across (mm)", "along the bore (mm)", "direction (deg)", "edge (mm)", "grade", "force while placed (N)")
     return Table("Magnet ledger", columns, tuple(rows), "Directions are counted from b0 about the bore." + more)

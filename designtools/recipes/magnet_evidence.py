@@ -11,7 +11,7 @@ from designtools.quantities import coaxial
 from designtools.recipes.product import Evidence
 from designtools.recipes.siting_evidence import siting_pieces
 from designtools.result import Ball, FieldMap, Figure, Lines, PlaneMap, Table
-from designtools.sources.blocks import Blocks
+from designtools.sources.blocks import Blocks, sliced
 from designtools.spec.gradient import MATERIALS
 from designtools.units import format
 
@@ -19,6 +19,8 @@ COPPER_DENSITY = MATERIALS["copper"].density  # kg/m3
 COPPER = MATERIALS["copper"].resistivity  # ohm·m at 20 degC
 DEGREE = 24  # of the harmonics that stand for what a 24-plane plot resolves
 JUDGED = 400  # audit points shown to magpylib
+NOTHING = 1e-9  # of the largest value of a column
+SLICE = 0.5  # of the inner radius: the longest piece of a winding that few loops stand for
 
 
 def evidence(setting, solution, product, progress) -> Evidence:
@@ -82,7 +84,7 @@ def field_figures(setting, source: Blocks, region) -> dict[str, Figure]:
 
 
 def zonal(source: Blocks, region) -> np.ndarray:
-    """Coefficients a_n0 (DEGREE+1,) T of B_z at the radius of the region, about its centre."""
+    """Coefficients a_n0 (DEGREE+1,) T of B_z at the radius of the region, about its centre; a long winding in slices, each with its own Gauss points."""
     return np.asarray(harmonics(source, max(region.half_widths), DEGREE, centre=region.centre).zonal)
 
 
@@ -128,7 +130,7 @@ def compared(setting, product, region, seen) -> dict:
     for name, source in product.stages.items():
         values = along_b0(source, points, b0)
         roads[f"audit points, {name}"] = (values[1:], values[0])
-    judged = np.asarray(to_magpylib(product.source).getB(points[: JUDGED + 1])) @ b0
+    judged = np.asarray(to_magpylib(sliced(product.source)).getB(points[: JUDGED + 1])) @ b0
     roads["magpylib, finer loops"] = (judged[1:], judged[0])
     ours = along_b0(product.source, points[: JUDGED + 1], b0)
     return {
@@ -209,8 +211,9 @@ def _load_table(source: Blocks) -> Table:
 
 
 def rows(values, units) -> tuple:
-    """Table rows from columns of values and their units, numbered from 1."""
-    columns = [[format(float(v), unit, 5) for v in np.asarray(column)] for column, unit in zip(values, units)]
+    """Table rows from columns of values and their units, numbered from 1; what is zero but for rounding reads 0."""
+    true = lambda column: np.where(np.abs(column) > NOTHING * np.abs(column).max(), column, 0.0)
+    columns = [[format(float(v), unit) for v in true(np.asarray(column, float))] for column, unit in zip(values, units)]
     return tuple((i + 1, *row) for i, row in enumerate(zip(*columns)))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from designtools.fringe import fringe_extent
+from designtools.fringe import far_sighted, fringe_extent
 from designtools.result import Figure, PlaneMap, Table
 from designtools.siting.drawing import Drawing, draw, slug
 from designtools.siting.pull import force_product, peak, pull, spatial_gradient
@@ -29,8 +29,11 @@ class SitingPieces(NamedTuple):
     audit: dict[str, Any]
 
 
-def siting_pieces(source, siting, bore_axis=(0.0, 0.0, 1.0), progress: Callable | None = None) -> SitingPieces:
-    """Everything about the fringe field of `source` (isocentre at the origin) on the site of a spec's `siting` section."""
+def siting_pieces(source, siting, bore_axis=(0.0, 0.0, 1.0), progress: Callable | None = None, angles: int = 240) -> SitingPieces:
+    """Everything about the fringe field of `source` (isocentre at the origin) on the site of a spec's `siting` section.
+
+    angles: rays over half a turn, for the extents.
+    """
     if not siting.enabled:
         return SitingPieces({}, (), {}, {})
     say = progress or (lambda sentence: None)
@@ -38,11 +41,12 @@ def siting_pieces(source, siting, bore_axis=(0.0, 0.0, 1.0), progress: Callable 
     standing, plates, audit = _with_plates(source, site, say)
     say("fringe field: extents and the siting drawing")
     axis = "xyz"[int(np.argmax(np.abs(bore_axis)))]
-    fringe = {name: fringe_extent(source, level, axis) for name, level in site.levels.items() if not _doubt(source, level)}
+    fringe = {name: fringe_extent(source, level, axis, angles=angles) for name, level in site.levels.items() if not _doubt(source, level)}
     drawing = draw(standing, site)
-    peaks = _peaks(standing, site)
+    seen = far_sighted(standing, min(site.levels.values()))
+    peaks = _peaks(seen, site)
     figures = _fringe_figures(source, site, fringe) | _peak_figures(peaks) | _zone_figures(source, drawing)
-    plots = _maps(standing, site, fringe) | {"siting": drawing} | _tables(source, site, fringe, drawing, peaks)
+    plots = _maps(seen, site, fringe) | {"siting": drawing} | _tables(source, site, fringe, drawing, peaks)
     plots |= plates | _attenuation(source, standing, site, drawing)
     return SitingPieces(figures, tuple(_zone_limits(drawing)), plots, audit)
 
@@ -122,7 +126,7 @@ def _peak_figures(peaks) -> dict[str, Figure]:
 
 
 def _place(local) -> str:
-    across, along, up = local
+    across, along, up = np.round(local, 2) + 0.0  # no -0.00
     return f"{across:.2f} m across, {along:.2f} m along, {up:.2f} m up from the isocentre"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import shapely
 
+from designtools.fringe import far_sighted
 from designtools.siting.contours import field_contour
 from designtools.siting.faults import without
 from designtools.siting.pull import one_g_contour
@@ -51,8 +52,10 @@ class Drawing:
 
 def draw(source, site: Site) -> Drawing:
     """The drawing of a source at the isocentre of a site."""
+    seen = lambda magnet: far_sighted(magnet, min(site.levels.values()))
+    broken = {fault.name: seen(without(source, _lost(fault.lost))) for fault in site.faults}
+    source = seen(source)
     findings = tuple(examine(source, site, zone) for zone in site.zones)
-    broken = {fault.name: without(source, _lost(fault.lost)) for fault in site.faults}
     return Drawing(tuple(_view(source, broken, site, view, findings) for view in VIEWS), findings)
 
 

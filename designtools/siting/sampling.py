@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from designtools.fringe import FarSighted
+
 SMALL, LARGE = 512, 8192  # points per evaluation
 STEP = 1e-4  # m, of the differences that make slopes
 _TINY = 1e-300
@@ -14,6 +16,8 @@ def field(source, points) -> np.ndarray:
     points = np.asarray(points, float).reshape(-1, 3)
     if not len(points):
         return np.zeros((0, 3))
+    if isinstance(source, FarSighted):
+        return source.field(points)
     size = SMALL if len(points) <= LARGE / 2 else LARGE
     padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % size, axis=0)])
     batches = [np.asarray(source.field(batch)) for batch in padded.reshape(-1, size, 3)]

@@ -56,7 +56,8 @@ def _multipliers(problem: Problem, point, proposal) -> dict[str, np.ndarray]:
     pull = sum(point.jacobians[n].T @ l for n, l in found.items())
     inside = _inside(proposal)
     columns = np.stack([(point.jacobians[n].T @ g)[inside] for n, g in corners], axis=1)
-    size = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
+    size = np.linalg.norm(columns, axis=0)
+    size = np.where(size > 1e-150, size, 1.0)  # a corner that nothing inside its bounds moves
     amounts = nnls(columns / size, -pull[inside], maxiter=30 * columns.shape[1])[0] / size
     for (name, gradient), amount in zip(corners, amounts):
         found[name] += amount * gradient

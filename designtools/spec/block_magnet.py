@@ -13,6 +13,7 @@ from designtools.spec.base import (
     Model,
     NonNegativeLength,
     NonNegativeRatio,
+    Physical,
     PointCount,
     PositiveCurrent,
     PositiveCurrentDensity,
@@ -30,6 +31,9 @@ from designtools.spec.base import (
     mm,
 )
 from designtools.spec.siting import Siting
+
+
+PositiveVolume = Annotated[float, Physical("volume", 0.0, strict=True)]
 
 
 class Zone(Model):
@@ -162,6 +166,53 @@ class WindingTolerances(Model):
     """Seed of the draws."""
 
 
+class ShimCoils(Model):
+    """Superconducting shim coils on a cylinder, each of one harmonic (Z, Z2, X, Y, ZX, ...)."""
+
+    radius: PositiveLength
+    """Radius of the cylinder they are wound on."""
+    half_length: PositiveLength
+    """Half its length."""
+    degree: Annotated[int, Field(ge=1, le=6, strict=True)] = 3
+    """Highest degree of the harmonics; every one up to azimuthal order 1 has a coil."""
+
+
+class IronTrays(Model):
+    """Trays along the bore with pockets for pieces of saturated iron."""
+
+    radius: PositiveLength
+    """Radius of the cylinder they lie on."""
+    trays: Count = 12
+    """Number of trays around the bore."""
+    pockets: Count = 11
+    """Pockets of each tray, evenly along its length."""
+    length: PositiveLength
+    """Length of a tray."""
+    piece: PositiveVolume = "1 cm^3"
+    """Volume of one piece."""
+    most: Count = 30
+    """Pieces a pocket holds."""
+    saturation: PositiveFluxDensity = "2 T"
+    """Polarization of the saturated iron."""
+
+
+class Correction(Model):
+    """What corrects the magnet once it is wound, sized for the scatter of `tolerances`."""
+
+    share: Annotated[PositiveRatio, Field(description="Share of the magnets that the coils must do for; the trays are filled for the magnet at this quantile.")] = 0.95
+    """Share of the magnets that the coils must do for; the trays are filled for the magnet at this quantile."""
+    coils: ShimCoils | None = None
+    """Superconducting shim coils; none without it."""
+    trays: IronTrays | None = None
+    """Passive iron; none without it."""
+
+    def inconsistencies(self):
+        if self.coils is None and self.trays is None:
+            yield "coils", "must be given, or `trays`, or both, got neither"
+        if not 0.5 <= self.share < 1:
+            yield "share", f"must lie between 0.5 and 1, got {self.share:g}"
+
+
 class BlockMagnet(Spec):
     """A superconducting magnet of coaxial blocks, found inside an envelope."""
 
@@ -191,6 +242,8 @@ class BlockMagnet(Spec):
     """Quench protection, for the hot spot."""
     tolerances: WindingTolerances | None = WindingTolerances()
     """Errors for the Monte-Carlo of homogeneity; null leaves it out."""
+    correction: Correction | None = None
+    """Shim coils and iron trays against the scatter; none without it."""
     siting: Siting = Siting()
     """Lines of equal fringe field."""
     audit: Audit = Audit()
@@ -201,6 +254,18 @@ class BlockMagnet(Spec):
         yield from self._symmetry()
         yield from self._densities()
         yield from self._shells()
+        yield from self._corrections()
+
+    def _corrections(self):
+        """The correction needs the scatter, and lies between the region and the windings."""
+        if self.correction is None:
+            return
+        if self.tolerances is None or self.region.shape != "ball" or any(self.region.centre):
+            yield "correction", "must be left out without the scatter it is sized for: that needs `tolerances` and a ball about the origin"
+        for name in ("coils", "trays"):
+            part = getattr(self.correction, name)
+            if part is not None and part.radius <= max(self.region.half_widths):
+                yield f"correction.{name}.radius", f"must exceed the region, which reaches {mm(max(self.region.half_widths))}, got {mm(part.radius)}"
 
     def _axes(self):
         if abs(sum(a * b for a, b in zip(self.frame.b0_axis, self.frame.bore_axis))) < 1 - 1e-9:

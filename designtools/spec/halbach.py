@@ -10,6 +10,7 @@ from pydantic import Field
 from designtools.spec.base import (
     Audit,
     Count,
+    ExistingFile,
     Model,
     NonNegativeLength,
     NonNegativeRatio,
@@ -23,6 +24,7 @@ from designtools.spec.base import (
     axis_text,
     mm,
 )
+from designtools.spec.siting import Siting
 
 
 class Grade(NamedTuple):
@@ -187,11 +189,11 @@ class Trays(Model):
     """Edge of the cubes; each is turned to point along or against the main field, or left out."""
 
 
-class Siting(Model):
-    """Lines of 0.5 mT and 0.9 mT around the magnet."""
+class MeasuredMap(Model):
+    """The field of the magnet as it stands, measured about the centre in the coordinates of the spec."""
 
-    enabled: bool = True
-    """false leaves the lines and the fringe figures out."""
+    file: ExistingFile
+    """CSV with columns x_mm, y_mm, z_mm, B_mT (or in m and T), or npz with xyz_mm (P,3) and B_mT (P,) or (P,3); relative to this file."""
 
 
 class MainField(Model):
@@ -224,6 +226,8 @@ class Halbach(Spec):
     """How the magnets differ."""
     trays: Trays | None = None
     """Passive shims against the scatter."""
+    measured: MeasuredMap | None = None
+    """A measured map for which the trays are filled."""
     former: RingFormer | None = RingFormer()
     """Printed ring formers."""
     siting: Siting = Siting()
@@ -239,6 +243,9 @@ class Halbach(Spec):
             yield "region.centre", f"must be [0, 0, 0], since the magnets are placed about the region, got {list(self.region.centre)}"
         yield from self._axes_fit()
         yield from self._rings_fit() if self.rings else self._array_fits()
+
+        if self.measured is not None and self.trays is None:
+            yield "trays", "must be given with `measured`, for whose map they are filled; try `trays: {radius, rows, per_row, length}`"
 
     def _axes_fit(self):
         along = abs(sum(a * b for a, b in zip(self.frame.b0_axis, self.frame.bore_axis)))
