@@ -153,7 +153,7 @@ READERS = {
 
 def test_no_format_goes_unread():
     """Images and siting lines belong to other kinds of design and have tests of their own below."""
-    assert set(FORMATS) == set(READERS) | {"nifti", "siting", "pockets", "pockets_step", "ledger", "shims"}  # the last four: test_halbach
+    assert set(FORMATS) == set(READERS) | {"nifti", "siting", "pockets", "pockets_step", "ledger", "shims", "kicad"}  # test_halbach, test_kicad
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -162,7 +162,8 @@ def oblique(folder, frequency_of, shape=(14, 12, 9)):
 
 
 def test_finds_the_currents_that_made_an_oblique_map(tmp_path):
-    loops = shim.place_loops(load_spec(SPEC))
+    spec = load_spec(SPEC)
+    loops = shim.place_loops(spec.coils, spec.frame.bore_axis)
     wanted = np.linspace(-0.3, 0.4, 16)
     made = dt.Loops(loops.centre, loops.normal, loops.radius, -4 * wanted)  # 4 turns
     path = oblique(tmp_path, lambda p: 50.0 + GAMMA_BAR * np.asarray(made.field(p))[:, 2])

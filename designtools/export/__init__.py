@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from designtools.export import csv, dxf, former_stl, glb, netcdf, nifti, pockets, shims, siting, step, stl, vtk
+from designtools.export import csv, dxf, former_stl, glb, kicad, netcdf, nifti, pockets, shims, siting, step, stl, vtk
 from designtools.export.csv import store_geometry
 from designtools.export.names import file_stem
 
@@ -65,6 +65,9 @@ FORMATS: Mapping[str, Format] = {
     ),
     "dxf": Format(
         dxf.write, ".dxf", dxf.refuses, "geometry/{name}.dxf", "flat pattern true to length, millimetres"
+    ),
+    "kicad": Format(
+        kicad.write, ".kicad_pcb", kicad.refuses, "geometry/{name}.kicad_pcb", "windings on planes as boards with layers and vias, millimetres"
     ),
     "vtk": Format(
         vtk.write,

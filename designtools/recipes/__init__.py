@@ -8,6 +8,7 @@ from designtools.recipes.product import Evidence, Product, Recipe
 
 _MODULES = {
     "Gradient": "gradient",
+    "MatrixCoil": "matrix_coil",
     "Magnet": "magnet",
     "BlockMagnet": "block_magnet",
     "Halbach": "halbach",

@@ -38,16 +38,15 @@ class Setting:
 
 def prepare(spec) -> Setting:
     """Read the map and place the loops."""
-    return Setting(spec, read_volume(spec), place_loops(spec))
+    return Setting(spec, read_volume(spec), place_loops(spec.coils, spec.frame.bore_axis))
 
 
-def place_loops(spec) -> Loops:
-    """The loops of the spec without current."""
-    coils = spec.coils
+def place_loops(coils, bore_axis) -> Loops:
+    """The loops of a spec's `coils` without current."""
     if coils.arrangement == "list":
         centre, normal, radius = (np.array([getattr(l, n) for l in coils.loops], float) for n in ("centre", "normal", "radius"))
     else:
-        centre, normal = _on_cylinder(coils, np.asarray(spec.frame.bore_axis, float))
+        centre, normal = _on_cylinder(coils, np.asarray(bore_axis, float))
         radius = np.full(coils.count, coils.loop_radius)
     return Loops(centre, normal, radius, np.zeros(coils.count))
 

@@ -310,7 +310,7 @@ def _quadratic_program(quadratic, linear, matrix, relaxed, lower, upper, prices)
     status = {piqp.PIQP_SOLVED: "optimal", piqp.PIQP_PRIMAL_INFEASIBLE: "infeasible"}.get(outcome, "not converged")
     multipliers = np.zeros(len(upper))
     count = int(np.isfinite(upper).sum())
-    z = np.maximum(solver.result.z_u, 0)
+    z = np.nan_to_num(np.maximum(solver.result.z_u, 0), posinf=0.0)  # of a failed run: no bound, but no other damage either
     multipliers[np.isfinite(upper)] += z[:count]
     multipliers[np.isfinite(lower)] -= z[count:]
     return solver.result.x, multipliers, status

@@ -37,6 +37,8 @@ FIGURES: dict[str, tuple[str, str]] = {
     "concomitant_shift_max": ("length", "largest shift in the image by the concomitant field"),
     "sine_frequency_max": ("frequency", "highest frequency of a sinusoid at the operating current and the amplifier's voltage"),
     "resistance_ac": ("resistance", "resistance between the terminals to alternating current"),
+    "voltage_max": ("voltage", "largest voltage of a channel"),
+    "coupling_max": ("ratio", "largest coupling coefficient of two elements"),
     "central_field": ("field", "flux density at the centre of the region"),
     "homogeneity_pp": ("ratio", "peak-to-peak field variation over the region, relative"),
     "homogeneity_rms": ("ratio", "root mean square field variation over the region, relative"),

@@ -20,10 +20,11 @@ from designtools.spec.block_magnet import BlockMagnet
 from designtools.spec.gradient import Gradient
 from designtools.spec.halbach import Halbach
 from designtools.spec.magnet import Magnet
+from designtools.spec.matrix_coil import MatrixCoil
 from designtools.spec.shim import Shim
 
 KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "halbach": Halbach, "shim": Shim}
-VARIANTS: dict[str, dict[str, type[Spec]]] = {"magnet": {"envelope": BlockMagnet}}  # kind -> key whose presence tells
+VARIANTS: dict[str, dict[str, type[Spec]]] = {"magnet": {"envelope": BlockMagnet}, "gradient": {"elements": MatrixCoil}}  # kind -> key whose presence tells
 LATER = ("camera", "rf_coil", "rf_shim", "system")  # kinds of the format that have no model yet
 
 KeyPath = tuple[str | int, ...]  # names and list indices

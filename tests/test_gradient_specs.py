@@ -1,0 +1,22 @@
+"""Every gradient coil in specs/ is designed as it stands, wound, and meets what it asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from designtools.pipeline import run
+
+SPECS = Path(__file__).parents[1] / "specs"
+COILS = ["biplanar_x", "halbach_gradient_z", "pcb_gradient", "slotted_insert_x", "whole_body_gradient_x", "head_insert_x"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COILS)
+def test_a_spec_gives_a_coil_that_meets_it(name):
+    result = run(SPECS / f"{name}.yaml", overrides={"audit.points": 600})
+    assert result.status == "done", result.message
+    assert all(row["status"] == "MET" for row in result.requirements)
+    assert result.figures["optimality_gap"].value <= 1e-6
+    assert result.audit["magpylib"]["largest_relative_difference"] < 1e-8
