@@ -1,6 +1,10 @@
 """64-bit arithmetic for every test, one thread of linear algebra per worker, compiled code kept within a file."""
 
 import os
+import signal
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a run in the background ignores Ctrl-C, and so would the programs it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy is first imported: workers that each take all cores stall each other
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

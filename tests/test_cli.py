@@ -380,7 +380,10 @@ def test_show_serves_on_the_loopback_until_ctrl_c(finished):
                 assert page.read() == b"hello"
         finally:
             server.send_signal(signal.SIGINT)
-            server.communicate(timeout=10)
+            try:
+                server.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
         assert server.returncode == 0
 
 
