@@ -9,7 +9,7 @@ import pytest
 from designtools.pipeline import run
 
 SPECS = Path(__file__).parents[1] / "specs"
-COILS = ["biplanar_x", "halbach_gradient_z", "pcb_gradient", "slotted_insert_x", "whole_body_gradient_x", "head_insert_x"]
+COILS = ["biplanar_x", "halbach_gradient_z", "pcb_gradient", "slotted_insert_x", "head_insert_x"]
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from designtools.recipes.surfaces import inside, still_groups
 from designtools.sources import Sheet
 from designtools.units import MU_0
 from designtools.windings import contour
-from designtools.windings.displacement import on_faces, turn_sensitivity
+from designtools.windings.displacement import distance_sensitivity, on_faces, turn_sensitivity
 from designtools.windings.mesh_contour import mesh_contours
 from designtools.windings.winding import Winding
 
@@ -237,6 +237,20 @@ def test_many_turns_answer_as_the_sheet_does():
     told = turn_sensitivity(mesh, psi, contour.contours(former, mesh, psi, values), current, here, change[:, None])[..., 0]
     sheet = np.asarray(Sheet(mesh.vertices, mesh.faces, change).field(here))
     np.testing.assert_allclose(told, sheet, atol=0.02 * np.abs(sheet).max())
+
+
+def test_tracks_draw_apart_as_their_slope_tells():
+    """The smallest distance of neighbouring level lines after a change of psi, against the linear prediction."""
+    former, mesh, psi = coil(100.0)
+    change = np.cos(np.pi * mesh.uv[:, 0] / 0.5) ** 2 * np.sin(2 * np.pi * mesh.uv[:, 1] / 0.4)
+    values, _ = contour.levels(psi, turns=6)
+    cut = lambda p: contour.contours(former, mesh, p, values)
+    closest = lambda p: distance_sensitivity(mesh, p, cut(p), change[:, None], 0.05)[0].min()
+    distance, slope = distance_sensitivity(mesh, psi, cut(psi), change[:, None], 0.05)
+    step = 1.0
+    told = (distance + step * slope[:, 0]).min()
+    assert abs(told - distance.min()) > 2e-5  # the change is one that matters
+    assert closest(psi + step * change) == pytest.approx(told, abs=0.15 * abs(told - distance.min()))
 
 
 def test_interpolation_on_faces_is_exact_for_linear_functions():

@@ -104,7 +104,8 @@ def limits(setting: Setting, densest: float | None) -> list[Limit]:
     found += [_field_limit(setting, points, f"target field {k}") for k, points in enumerate(setting.between)]
     if setting.stray is not None:
         q = field.flux_density(setting.stray)
-        found.append(Limit(q, upper=(1 - RESERVE) * spec.stray.limit, norm="row", scale=spec.stray.limit, label="stray.limit"))
+        most = (1 - RESERVE) * spec.stray.limit
+        found.append(Limit(q, upper=most, norm="row", scale=most, label="stray.limit"))
     found += _density_limits(setting, densest)
     names = [l.name for l in setting.layers]
     if spec.limits.torque is not None:

@@ -91,8 +91,8 @@ def _cryostat_limits(setting: Setting, found: Surroundings):
         return
     if cryostat.residual_limit is not None:
         quantity = eddy.residual_field(found.eddies, setting.target, setting.b0, cryostat.wait, cryostat.ramp)
-        most = cryostat.residual_limit * setting.spec.target.strength * setting.reach
-        yield Limit(quantity, -HELD * most, HELD * most, scale=most, label="cryostat.residual_limit")
+        most = HELD * cryostat.residual_limit * setting.spec.target.strength * setting.reach
+        yield Limit(quantity, -most, most, scale=most, label="cryostat.residual_limit")
     if cryostat.power_limit is not None:
         quantity = as_one_row(eddy.power_residual(found.eddies, cryostat.frequency))
         yield _cone(quantity, cryostat.power_limit**0.5, "cryostat.power_limit")
@@ -119,7 +119,7 @@ def _wall_limits(setting: Setting, found: Surroundings):
 
 
 def _cone(quantity, most: float, label: str) -> Limit:
-    return Limit(quantity, upper=HELD * most, norm="row", scale=most, label=label)
+    return Limit(quantity, upper=HELD * most, norm="row", scale=HELD * most, label=label)
 
 
 # --- temperature ----------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def cooler(setting: Setting, solution: Solution) -> Setting:
             again = f"{heat.name}, "  # a spot comes back where the tracks moved apart, and replaces what it was
             held = tuple(limit for limit in held if not limit.quantity.name.startswith(again))
             heat = replace(heat, name=again + hashlib.sha1(heating[0].tobytes()).hexdigest())
-            found.append(Limit(heat, upper=most**0.5, norm="row", scale=spec.cooling.limit**0.5, label="cooling.limit"))
+            found.append(Limit(heat, upper=most**0.5, norm="row", scale=most**0.5, label="cooling.limit"))
     return replace(setting, held=(*held, *found)) if found else setting
 
 

@@ -14,7 +14,7 @@ from designtools.solve import convex
 from designtools.solve.linearise import Affine
 from designtools.solve.solution import Solution
 from designtools.sources import Assembly
-from designtools.windings.displacement import turn_sensitivity
+from designtools.windings.displacement import distance_sensitivity, turn_sensitivity
 from designtools.windings.spacing import wire_spacing
 from designtools.windings.winding import Winding
 
@@ -22,6 +22,8 @@ STEPS = 8  # towards turns that keep the limits
 FIRST, STIFFEST = 100.0, 1e5  # damping of a step
 PRICE = 30.0  # of a violation as large as the limit, in objectives
 KEPT = 5e-4  # relative excess over a limit that counts as none
+NEAR = 1.15  # of the pitch: how far apart neighbouring tracks may be to be held apart
+KEEPING = 0.997  # of the distance of tracks that a step may lose to what is not linear
 JOINT = 1.01  # tracks are laid this much wider apart than asked: jogs come a little closer
 OF_TURNS = ("target.error", "target.strength", "stray.limit")  # limits that the turns themselves shall keep
 
@@ -89,7 +91,7 @@ def bettered(setting: Setting, solution: Solution, cap: float | None, matrices: 
         if progress:
             progress("turns exceed " + ", ".join(f"{name} by {over:.1%}" for name, over in best.excess.items() if over > KEPT) + "; moving them")
         trial = _wound(setting, _step(setting, best, current, damping, cap, matrices), current)
-        apart = closest_tracks(setting, trial.windings) >= min(JOINT * _pitch(setting), closest_tracks(setting, best.windings))
+        apart = closest_tracks(setting, trial.windings) >= min(KEEPING * JOINT * _pitch(setting), closest_tracks(setting, best.windings))
         best, damping = (trial, damping / 3) if apart and trial.worst < 0.98 * best.worst else (best, damping * 6)
     return replace(solution, design=best.solution.design, x=best.solution.x)
 
@@ -123,6 +125,9 @@ def _step(setting: Setting, wound: Wound, current: float, damping: float, cap: f
     """The convex problem about the turns at hand."""
     task = problem(setting, cap)
     about = dict(matrices) | _linear_in_turns(setting, wound, current)
+    held = _held_apart(setting, wound)
+    task = replace(task, subject_to=(*task.subject_to, *(limit for limit, _ in held)))
+    about |= {limit.quantity.name: affine for limit, affine in held}
     if setting.spec.winding.turns:
         top, affine = _height(setting, wound, current)
         task = replace(task, subject_to=(*task.subject_to, top))
@@ -147,6 +152,26 @@ def _height(setting: Setting, wound: Wound, current: float) -> tuple[Limit, Affi
     wide = np.pad(matrix, [(0, 0), (0, wound.solution.x.size - matrix.shape[1])])
     quantity = Quantity("height in turns", "1", lambda d: (d.parts[layer.name].stream - d.parts[layer.name].stream[rim]) / current)
     return Limit(quantity, lower, upper, scale=1e-3, label="height"), Affine(np.zeros(len(stream)), wide, (len(stream),))
+
+
+def _held_apart(setting: Setting, wound: Wound) -> list[tuple[Limit, Affine]]:
+    """Neighbouring tracks of each layer at least as far apart as the conductor needs, linear about the turns at hand."""
+    pitch, found, first = _pitch(setting), [], 0
+    tracks = {w.name: w.tracks for w in wound.windings}
+    for layer in setting.layers:
+        own = [t for patch in layer.patches for t in tracks.get(patch.name, ())]
+        count, x = layer.basis.shape[1], wound.solution.x
+        if len(own) > 1:  # a single track has no neighbour
+            stream = np.asarray(wound.solution.design.parts[layer.name].stream)
+            distance, slope = distance_sensitivity(layer.mesh, stream, own, layer.basis, NEAR * pitch)
+            wide = np.zeros((len(distance), x.size))
+            wide[:, first : first + count] = slope
+            quantity = Quantity(f"distance of tracks of {layer.name}", "m", lambda d, size=len(distance): np.zeros(size))
+            if not len(distance):
+                continue
+            found.append((Limit(quantity, lower=JOINT * pitch, scale=pitch, label="conductor.spacing"), Affine(distance - wide @ x, wide, distance.shape)))
+        first += count
+    return found
 
 
 def _linear_in_turns(setting: Setting, wound: Wound, current: float) -> dict[str, Affine]:

@@ -51,15 +51,15 @@ def _multipliers(problem: Problem, point, proposal) -> dict[str, np.ndarray]:
             found[term.quantity.name] += _slope(term, point.values[term.quantity.name])
     corners = [c for term in problem.minimise if term.measure == "peak" for c in _corners_of_peak(term, point)]
     corners += [c for limit in problem.subject_to for c in _corners_of_limit(limit, point)]
-    if not corners:
+    inside = _inside(proposal)
+    if not corners or not inside.any():  # a step that every bound stopped says nothing of what holds it
         return found
     pull = sum(point.jacobians[n].T @ l for n, l in found.items())
-    inside = _inside(proposal)
     columns = np.stack([(point.jacobians[n].T @ g)[inside] for n, g in corners], axis=1)
     size = np.linalg.norm(columns, axis=0)
     size = np.where(size > 1e-150, size, 1.0)  # a corner that nothing inside its bounds moves
     amounts = nnls(columns / size, -pull[inside], maxiter=30 * columns.shape[1])[0] / size
-    for (name, gradient), amount in zip(corners, amounts):
+    for (name, gradient), amount in zip(corners, np.where(np.isfinite(amounts), amounts, 0.0)):
         found[name] += amount * gradient
     return found
 

@@ -36,6 +36,48 @@ def turn_sensitivity(mesh, stream, tracks, current: float, points, basis) -> np.
     return np.concatenate([(p.reshape(-1, len(middle)) @ moment).reshape(len(p), 3, -1) for p in parts])
 
 
+def distance_sensitivity(mesh, stream, tracks, basis, near: float) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (N,) m between neighbouring tracks where below `near` (m), and their slope (N,K) m/A with the coefficients of psi.
+
+    Each point of a track moves by -dpsi grad(psi)/|grad(psi)|^2; taken at points about `near` apart, from the nearest of
+    others a quarter as far apart.
+    """
+    points, track = _sampled(tracks, near / 4)
+    looked = np.arange(0, len(points), 4)
+    other = np.full(len(looked), -1)
+    for k in range(len(tracks)):
+        rest, own = np.flatnonzero(track != k), track[looked] == k
+        if len(rest):
+            distance, index = cKDTree(points[rest]).query(points[looked[own]], distance_upper_bound=near)
+            other[own] = np.where(np.isfinite(distance), rest[np.minimum(index, len(rest) - 1)], -1)
+    one, two = points[looked[other >= 0]], points[other[other >= 0]]
+    distance = np.linalg.norm(one - two, axis=1)
+    if not len(distance):
+        return distance, np.zeros((0, basis.shape[1]))
+    along = (one - two) / distance[:, None]
+    return distance, (_motion(mesh, stream, basis, one, along) - _motion(mesh, stream, basis, two, along)).toarray()
+
+
+def _motion(mesh, stream, basis, points, along):
+    """Way (P,K) m/A along unit vectors (P,3) of level lines at points (P,3) m, sparse."""
+    share, _ = on_faces(mesh, points)
+    slope = share @ slopes(mesh, np.asarray(stream))
+    size = np.linalg.norm(slope, axis=1)
+    way = -np.sum(slope * along, axis=1) / np.maximum(size, FLATTEST * np.median(size)) ** 2
+    return sparse.diags_array(way) @ (share @ sparse.csr_array(basis))
+
+
+def _sampled(tracks, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points (P,3) m on the tracks at most about `step` apart, and the number of the track (P,) of each."""
+    found = []
+    for track in tracks:
+        pieces = np.linalg.norm(np.diff(track.points, axis=0), axis=1)
+        run = np.concatenate([[0.0], np.cumsum(pieces)])
+        at = np.linspace(0, run[-1], max(4, int(np.ceil(run[-1] / step))), endpoint=False)
+        found.append(np.column_stack([np.interp(at, run, track.points[:, c]) for c in range(3)]))
+    return np.concatenate(found), np.repeat(np.arange(len(found)), [len(f) for f in found])
+
+
 def on_faces(mesh, points):
     """Matrix (P,V) that interpolates values at the vertices to points (P,3) m near the mesh, and the face (P,) of each."""
     corner = mesh.corner
