@@ -106,20 +106,25 @@ def test_impossible_wishes_name_what_to_relax_and_by_how_much():
 # --- magnets of other shapes --------------------------------------------------------------------------
 
 
+def test_a_tighter_ellipse_needs_more():
+    wide, tight = (certificate(block_magnet.prepare(load(SPECS / "extremity_0p5T.yaml", changes)).task).bound for changes in ({}, {"fringe.radial": "1.6 m", "fringe.axial": "2 m"}))
+    assert tight > wide
+
+
 def test_asymmetric_magnet_with_a_gap():
     """The region off the middle, a ring kept free, no mirror plane, B0 the other way: the same code."""
     setting, solution = solved(
         "extremity_0p5T.yaml",
         **{
-            "symmetric": False, "region.centre": [0, 0, "30 mm"], "field.homogeneity": "300 ppm", "fringe.radial": "2.4 m", "fringe.axial": "3 m",
-            "frame.b0_axis": "-z", "blocks.most": 6,
+            "symmetric": False, "region.centre": [0, 0, "30 mm"], "field.homogeneity": "60 ppm", "fringe.radial": "2.4 m", "fringe.axial": "3 m",
+            "frame.b0_axis": "-z",
             "envelope.keep_out": [{"inner_radius": "170 mm", "outer_radius": "330 mm", "z_low": "-40 mm", "z_high": "40 mm"}],
         },
     )  # fmt: skip
     assert solution.status is Status.CONVERGED
     blocks = solution.design.parts["windings"].blocks()
     assert np.all((np.asarray(blocks.z_low) >= 0.04 - 1e-9) | (np.asarray(blocks.z_high) <= -0.04 + 1e-9))
-    assert peak_to_peak(setting, blocks) <= 1.02 * 300e-6
+    assert peak_to_peak(setting, blocks) <= 1.02 * 60e-6
     assert np.asarray(blocks.field(np.array([[0, 0, 0.03]])))[0, 2] == pytest.approx(-0.5, rel=1e-6)
 
 
@@ -242,4 +247,4 @@ def test_wound_magnet_has_whole_turns_and_keeps_its_limits():
     evidence = block_magnet.evidence(setting, solution, block_magnet.wind(setting, solution), lambda words: None)
     value = {name: figure.value for name, figure in evidence.figures.items()}
     assert value["hoop_stress_max"] <= 150e6 and value["critical_current_margin"] >= 0.25
-    assert value["hot_spot_temperature"] <= 150 and 0 < value["optimality_gap"] < 0.1  # the path through the roundings is not the same on every machine
+    assert value["hot_spot_temperature"] <= 150 and 0 < value["optimality_gap"] < 0.1

@@ -10,6 +10,7 @@ import pytest
 
 import designtools as dt
 from designtools.pipeline import run
+from designtools.spec import load as load_spec
 from designtools.units import MU_0
 
 SPEC = Path(__file__).parents[1] / "specs" / "head_gradient_x.yaml"
@@ -66,8 +67,21 @@ def test_the_turns_keep_the_limits_asked(head):
     """Also of the shield's six turns per lobe, which a plain cut of the sheet leaves at twice the stray field."""
     turns = head.audit["stages"]["discrete"]
     assert turns["linearity_error_max"] <= 0.08 * (1 - 0.03) * 1.02
-    assert turns["stray_field_max"] <= 100e-6 * 1.06
+    assert turns["stray_field_max"] <= 100e-6 * 1.02
     assert turns["gradient"] == pytest.approx(80e-3, rel=1e-3)
+
+
+def test_the_sheet_keeps_its_limits_between_the_points():
+    """The convex answer, before its turns are bettered, looked at where the optimiser did not."""
+    from designtools.recipes import gradient, gradient_evidence
+
+    setting = gradient.prepare(load_spec(SPEC))
+    solution, setting = gradient._everywhere(setting, None, {}, None)
+    points = gradient_evidence.audit.unseen_points(setting.spec.region.half_widths, setting.spec.region.centre, 4000, 7)
+    sheet = gradient_evidence.stage_figures(setting, gradient_evidence.look(setting, gradient._sheets(setting, solution), points), points)
+    assert sheet["linearity_error_max"] <= 0.08 * (1 - 0.03) * 1.02
+    assert sheet["stray_field_max"] <= 100e-6 * 1.02
+    assert sheet["gradient"] == pytest.approx(80e-3, rel=1e-3)
 
 
 def test_magpylib_on_the_written_tracks_gives_the_figures(head):

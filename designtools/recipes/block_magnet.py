@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, product
 
 import jax
 import jax.numpy as jnp
@@ -398,10 +398,13 @@ def _whole(setting: Setting, frame: Frame, solution: Solution, say) -> Solution:
 
 
 def _layerings(setting: Setting, frame: Frame, windings: Windings, height, say):
-    """Searches with whole layers, their thicknesses, the play of the current: the nearest, with more play, then all rounded up."""
+    """Searches with whole layers, their thicknesses, the play of the current: little play before more, the nearest layers first.
+
+    More play is conductor that carries less than it may, so other layers are tried before it.
+    """
     inner, outer, low, high = np.asarray(windings.sections()).T
     most = np.floor(np.ptp(frame.boxes[:, :2], axis=1) / height + 1e-9)
-    for rounded, play in ((np.round, CURRENT_PLAY), (np.round, MORE_PLAY), (np.ceil, MORE_PLAY)):
+    for play, rounded in product((CURRENT_PLAY, MORE_PLAY), (np.round, np.ceil)):
         layers = np.maximum(1, np.minimum(rounded((outer - inner) / height), most))
         density = (1 - play / 2) * np.asarray(windings.density)
         whole = replace(_resized(windings, layers * height, high - low), layers=layers, density=density)

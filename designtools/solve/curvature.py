@@ -59,7 +59,8 @@ def _multipliers(problem: Problem, point, proposal) -> dict[str, np.ndarray]:
     size = np.linalg.norm(columns, axis=0)
     size = np.where(size > 1e-150, size, 1.0)  # a corner that nothing inside its bounds moves
     amounts = nnls(columns / size, -pull[inside], maxiter=30 * columns.shape[1])[0] / size
-    for (name, gradient), amount in zip(corners, np.where(np.isfinite(amounts), amounts, 0.0)):
+    amounts = np.where(np.isfinite(amounts), amounts, 0.0)  # a multiplier that rounding blew up teaches nothing
+    for (name, gradient), amount in zip(corners, amounts):
         found[name] += amount * gradient
     return found
 
