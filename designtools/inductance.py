@@ -59,6 +59,38 @@ def inductance(sources, wire_radius=None, tolerance: float = _TOLERANCE):
     return jnp.array(rows)
 
 
+def loop_array_inductance(loops, wire_radius, tolerance: float = _TOLERANCE) -> np.ndarray:
+    """Inductance matrix (N,N) H of N single-turn loops, each a circuit, all pairs at once.
+
+    loops: Loops, whose currents do not matter; wire_radius (N,) m.  The trapezoid around a loop converges geometrically;
+    its points double until the matrix stands still within `tolerance` of sqrt(L_i L_j), and pairs that then still move,
+    which nearly touch, go the adaptive way of `inductance`.
+    """
+    radius = np.broadcast_to(np.asarray(wire_radius, float), np.shape(loops.radius))
+    single = [Loops(*(np.asarray(leaf)[k : k + 1] for leaf in (loops.centre, loops.normal, loops.radius)), np.ones(1)) for k in range(len(radius))]
+    _, first, same = np.unique(np.stack([loops.radius, radius], axis=1), axis=0, return_index=True, return_inverse=True)
+    own = np.array([float(inductance([single[k]], float(radius[k]), tolerance)[0, 0]) for k in first])[same.ravel()]
+    scale = np.sqrt(np.outer(own, own))
+    nodes, before, matrix = 32, None, _loops_linked(loops, 32)
+    while before is None or (nodes < 1024 and np.abs(matrix - before).max() > tolerance * scale.min()):
+        nodes, before, matrix = 2 * nodes, matrix, _loops_linked(loops, 2 * nodes)
+    matrix = (matrix + matrix.T) / 2
+    for i, j in np.argwhere(np.triu(np.abs(matrix - (before + before.T) / 2) > tolerance * scale, 1)):
+        matrix[i, j] = matrix[j, i] = float(inductance([single[i], single[j]], float(radius.max()), tolerance)[0, 1])
+    np.fill_diagonal(matrix, own)
+    return matrix
+
+
+def _loops_linked(loops, nodes: int) -> np.ndarray:
+    """Flux (N,N) Wb through each loop per ampere in each other, by `nodes` even points round it; 0 on the diagonal."""
+    count = len(np.asarray(loops.radius))
+    ring = Loops(loops.centre, loops.normal, loops.radius, jnp.ones(count))
+    points, flow = ring.current_elements(nodes)
+    shares = loop.flow_per_ampere(points, ring.centre, unit(ring.normal), ring.radius, flow)
+    matrix = np.asarray(shares).reshape(nodes, count, count).sum(axis=0)
+    return matrix - np.diag(np.diag(matrix))
+
+
 def stored_energy(source, wire_radius=None, tolerance: float = _TOLERANCE):
     """Magnetic energy (J) of the currents of a source: half the integral of A.J; see `inductance` for the rest."""
     return _own_linkage(conductors(source), wire_radius, tolerance) / 2

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from designtools.export import csv, dxf, former_stl, glb, kicad, netcdf, nifti, pockets, shims, siting, step, stl, vtk
+from designtools.export import csv, currents, dxf, former_stl, glb, kicad, netcdf, nifti, pockets, shims, siting, step, stl, vtk
 from designtools.export.csv import store_geometry
 from designtools.export.names import file_stem
 
@@ -56,6 +56,9 @@ FORMATS: Mapping[str, Format] = {
     ),
     "shims": Format(
         shims.write, ".csv", shims.refuses, "geometry/{name}-shims.csv", "pieces in every pocket of the shim trays"
+    ),
+    "currents": Format(
+        currents.write, ".csv", currents.refuses, "{name}-currents.csv", "currents of every shot and channel, CSV and JSON"
     ),
     "glb": Format(
         glb.write, ".glb", glb.refuses, "geometry/{name}.glb", "the whole design in colour, metres"

@@ -85,7 +85,7 @@ def shim_terms(table: Harmonics, maker: str, axes: str | None = None, gyromagnet
     (a_00, higher orders) is left out.
     """
     convention = _convention(maker)
-    own = table if axes is None else table.rotated(_flips(axes, convention.axes))
+    own = table if axes is None else table.rotated(flips(axes, convention.axes))
     scale = gyromagnetic_ratio or 1 / convention.unit
     return {
         name: float(getattr(own, kind)[n, m]) * scale / factor / own.radius**n
@@ -110,7 +110,7 @@ def from_shim_terms(amplitudes: dict, maker: str, radius: float, axes: str | Non
         n, kind, m, factor = convention.terms[name]
         tables[kind][n, m] = amplitude * scale * factor * radius**n
     own = Harmonics(**tables, radius=float(radius))
-    return own if axes is None else own.rotated(_flips(convention.axes, axes))
+    return own if axes is None else own.rotated(flips(convention.axes, axes))
 
 
 def normalised(table: Harmonics, kind: str, condon_shortley: bool = False):
@@ -152,7 +152,7 @@ def _convention(maker) -> ShimConvention:
     return SHIM_CONVENTIONS[maker]
 
 
-def _flips(before: str, after: str):
+def flips(before: str, after: str):
     """The diagonal matrix from coordinates along the letters `before` to coordinates along `after`."""
     pairs = ({"L", "R"}, {"A", "P"}, {"S", "I"})
     if len(before) != 3 or any(letter not in pair for letter, pair in zip(before, pairs)):

@@ -39,6 +39,20 @@ def field(points, centre, normal, radius, current):
     return _assemble_field(points - centre[:1], along, radial)
 
 
+def component_per_ampere(points, centre, normal, radius, direction):
+    """Field along `direction` (3,) of each loop by itself, per ampere: (P,N) T/A."""
+    points, centre, normal, radius = (real(jnp.asarray(array)) for array in (points, centre, normal, radius))
+    along, radial = contract(field_factors, points, (centre, normal, radius), (jnp.diag(normal @ direction), jnp.eye(radius.shape[0])), single=True)
+    return along + radial * ((points @ direction)[:, None] - centre @ direction)
+
+
+def flow_per_ampere(points, centre, normal, radius, flow):
+    """A.flow of each loop by itself, per ampere: (P,N) Wb for elements `flow` (P,3) m at points (P,3) m; 0 on its own wire."""
+    swirl = contract(potential_factor, points, (centre, normal, radius), jnp.eye(radius.shape[0]), single=True)[:, 0]
+    turned = jnp.einsum("nc,pnc->pn", normal, jnp.cross(points[:, None] - centre[None], flow[:, None]))
+    return swirl * turned
+
+
 def potential(points, centre, normal, radius, current):
     """Vector potential (P,3) T·m of the same loops."""
     return _swirl(potential_factor, points, (centre, normal, radius), current)

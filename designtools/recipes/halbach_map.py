@@ -12,11 +12,12 @@ from designtools.recipes.halbach_scatter import shim_sites, sites_effect
 from designtools.result import Figure, Table
 from designtools.solve import levels
 from designtools.spec import Mistake, SpecError
+from designtools.units import GAMMA_BAR
 
 KICKS = 12  # of the search for shims
 LEAST = 20  # points within the region
 OUTLIER = 12.0  # median deviations, beyond which a point is left out
-LENGTHS, FIELDS = {"mm": 1e-3, "m": 1.0}, {"mT": 1e-3, "T": 1.0}
+LENGTHS, FIELDS = {"mm": 1e-3, "m": 1.0}, {"mT": 1e-3, "T": 1.0, "uT": 1e-6}
 WANTED = "columns x_mm, y_mm, z_mm, B_mT (or in m and T) in a CSV file, or arrays xyz_mm (P,3) and B_mT (P,) or (P,3) in an npz file"
 
 
@@ -59,16 +60,16 @@ def sound(points, field):
     return points[good], field[good]
 
 
-def read_map(path, b0) -> tuple[np.ndarray, np.ndarray]:
+def read_map(path, b0, key: str = "measured.file") -> tuple[np.ndarray, np.ndarray]:
     """Points (P,3) m and the field along b0 (P,) T of a CSV or npz file; points without a number are left out.
 
-    Raises SpecError, in a sentence, for a file that holds something else.
+    key: of the spec, which names the file.  Raises SpecError, in a sentence, for a file that holds something else.
     """
     read = _from_npz if Path(path).suffix == ".npz" else _from_csv
     try:
         points, field = read(path)
     except (KeyError, ValueError, OSError, StopIteration) as error:
-        raise _refused(f"must hold {WANTED}, got '{path}': {error}") from None
+        raise _refused(f"must hold {WANTED}, got '{path}': {error}", key) from None
     field = field @ np.asarray(b0) if field.ndim == 2 else field
     good = np.isfinite(points).all(axis=1) & np.isfinite(field)
     return points[good], field[good]
@@ -76,7 +77,7 @@ def read_map(path, b0) -> tuple[np.ndarray, np.ndarray]:
 
 def _from_npz(path):
     with np.load(path) as data:
-        return _scaled(data, "xyz", LENGTHS), _scaled(data, "B", FIELDS)
+        return _scaled(data, "xyz", LENGTHS), _flux(data)
 
 
 def _from_csv(path):
@@ -85,7 +86,12 @@ def _from_csv(path):
     names = [name.strip() for name in next(rows)]
     values = np.array([[float(v) for v in row] for row in rows]).reshape(-1, len(names))
     table = dict(zip(names, values.T))
-    return np.stack([_scaled(table, axis, LENGTHS) for axis in "xyz"], axis=1), _scaled(table, "B", FIELDS)
+    return np.stack([_scaled(table, axis, LENGTHS) for axis in "xyz"], axis=1), _flux(table)
+
+
+def _flux(table) -> np.ndarray:
+    """The field (T) of a Hall probe, or from the frequency of an NMR probe."""
+    return np.asarray(table["f_Hz"], float) / GAMMA_BAR if "f_Hz" in table else _scaled(table, "B", FIELDS)
 
 
 def _scaled(table, name: str, units) -> np.ndarray:
@@ -96,8 +102,8 @@ def _scaled(table, name: str, units) -> np.ndarray:
     raise KeyError(f"no {' or '.join(f'{name}_{unit}' for unit in units)}")
 
 
-def _refused(sentence: str) -> SpecError:
-    return SpecError([Mistake("", "measured.file", sentence)])
+def _refused(sentence: str, key: str = "measured.file") -> SpecError:
+    return SpecError([Mistake("", key, sentence)])
 
 
 # --- what the reader sees ---------------------------------------------------------------------------

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from designtools import regions
-from designtools.inductance import inductance
+from designtools.inductance import loop_array_inductance
 from designtools.problem import Design, Free, Limit, Problem, Quantity, Term
 from designtools.quantities import field
 from designtools.recipes import targets
 from designtools.recipes.matrix_coil_evidence import evidence
 from designtools.recipes.product import Product, Recipe
-from designtools.recipes.shim import place_loops
+from designtools.recipes.shim_sets import place_loops
 from designtools.solve import convex
 from designtools.solve.solution import Solution
 from designtools.sources import Assembly, Loops
@@ -53,18 +53,12 @@ def prepare(spec) -> Setting:
     loops = place_loops(spec.elements, spec.frame.bore_axis)
     turns, conductor = spec.elements.turns, spec.conductor
     bundle = float(np.sqrt(turns * conductor.area / np.pi))  # radius of the turns together
-    matrix = turns**2 * np.asarray(inductance([single(loops, k, 1.0) for k in range(len(loops.radius))], bundle))
+    matrix = turns**2 * loop_array_inductance(loops, bundle)
     length = turns * 2 * np.pi * float(np.max(loops.radius))
     asked = {t.name: SimpleNamespace(target=t, region=spec.region) for t in spec.targets}
     shapes = {name: targets.shape_of(each) for name, each in asked.items()}
     reach = {name: targets.reach_of(each, shapes[name]) for name, each in asked.items()}
     return Setting(spec, loops, matrix, conductor.effective_resistivity * length / conductor.area, shapes, reach)
-
-
-def single(loops: Loops, index: int, current: float) -> Loops:
-    """One loop of the array, with ampere-turns of its own."""
-    pick = lambda leaf: np.asarray(leaf)[index : index + 1]
-    return Loops(pick(loops.centre), pick(loops.normal), pick(loops.radius), np.array([current]))
 
 
 # --- the convex problem ---------------------------------------------------------------------------

@@ -1,113 +1,117 @@
-"""Multi-coil shims: currents of given loops that flatten a measured field map, a convex problem with a certified gap."""
+"""Shims: currents of given coils that flatten measured fields, shot by shot, each answer with its certified gap."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from designtools.problem import Design, Free, Limit, Problem, Term
-from designtools.quantities import shim
-from designtools.recipes.field_map import Volume, read_volume
+from designtools.problem import Design
+from designtools.quantities.shim import Currents
+from designtools.recipes.field_map import Volume, read_volumes
 from designtools.recipes.product import Product, Recipe
 from designtools.recipes.shim_evidence import evidence
-from designtools.solve import convex
-from designtools.solve.solution import Solution
+from designtools.recipes.shim_layout import improved
+from designtools.recipes.shim_sets import Channels, at_current, channels_of, profile
+from designtools.recipes.shim_shots import Shot, shots_of, solved
+from designtools.solve.solution import Solution, Status
 from designtools.sources.assembly import Assembly
-from designtools.sources.loops import Loops
-from designtools.sources.uniform import Uniform
 from designtools.spec import fingerprint
-from designtools.units import GAMMA_BAR, format
+from designtools.units import format
+
+GAP = 1e-6  # relative, above which an answer is not called the optimum
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The map and the loops, at zero current."""
+    """The maps, the channels, what each does in each map (P,C) Hz per unit, and the shots."""
 
     spec: object
-    volume: Volume
-    loops: Loops
+    volumes: tuple[Volume, ...]
+    channels: tuple[Channels, ...]
+    profiles: tuple[np.ndarray, ...]
+    shots: tuple[Shot, ...]
 
     @property
     def b0(self) -> np.ndarray:
         return np.asarray(self.spec.frame.b0_axis, float)
 
+    def over(self, what) -> np.ndarray:
+        """what(set of channels) -> number or (n,), for every channel (C,)."""
+        return np.concatenate([np.broadcast_to(what(c), len(c)) for c in self.channels])
 
-# --- from the spec to a problem -----------------------------------------------------------------
+
+# --- from the spec to the currents --------------------------------------------------------------
 
 
 def prepare(spec) -> Setting:
-    """Read the map and place the loops."""
-    return Setting(spec, read_volume(spec), place_loops(spec.coils, spec.frame.bore_axis))
+    """Read the maps, place the coils, and find what they do."""
+    volumes, channels = read_volumes(spec), channels_of(spec)
+    return Setting(spec, volumes, channels, _profiles(spec, channels, volumes), shots_of(spec, volumes))
 
 
-def place_loops(coils, bore_axis) -> Loops:
-    """The loops of a spec's `coils` without current."""
-    if coils.arrangement == "list":
-        centre, normal, radius = (np.array([getattr(l, n) for l in coils.loops], float) for n in ("centre", "normal", "radius"))
-    else:
-        centre, normal = _on_cylinder(coils, np.asarray(bore_axis, float))
-        radius = np.full(coils.count, coils.loop_radius)
-    return Loops(centre, normal, radius, np.zeros(coils.count))
-
-
-def _on_cylinder(coils, axis) -> tuple[np.ndarray, np.ndarray]:
-    """Centres and outward normals (N,3), row by row; angles count from the first axis of the frame across the bore."""
-    first = np.eye(3)[0 if abs(axis[0]) < 0.9 else 1]
-    first = first - axis * (first @ axis)
-    first /= np.linalg.norm(first)
-    row, place = np.divmod(np.arange(coils.count), coils.per_row)
-    turned = (row % 2) / 2 if coils.staggered else 0.0
-    angle = 2 * np.pi * (place + turned) / coils.per_row
-    normal = np.cos(angle)[:, None] * first + np.sin(angle)[:, None] * np.cross(axis, first)
-    height = (row - (coils.rows - 1) / 2) * (coils.row_spacing or 0.0)
-    return coils.radius * normal + height[:, None] * axis, normal
+def _profiles(spec, channels, volumes) -> tuple[np.ndarray, ...]:
+    return tuple(np.concatenate([profile(spec, c, v) for c in channels], axis=1) for v in volumes)
 
 
 def start(setting: Setting) -> Design:
-    """The loops without current, and no change of the centre frequency."""
-    return Design({"coils": setting.loops, "offset": Uniform(np.zeros(3))}, fingerprint(setting.spec))
+    """The loops where the spec has them, and no current anywhere."""
+    count, ends = int(setting.over(lambda c: 1).sum()), 2 if setting.spec.schedule.trace else 1
+    still = Currents(np.zeros((len(setting.shots), ends, count)), np.zeros((len(setting.shots), ends)))
+    return Design({"currents": still} | {c.set.name: c.loops for c in setting.channels if c.loops is not None}, fingerprint(setting.spec))
 
 
-def problem(setting: Setting) -> Problem:
-    """Make the frequency left in the mask small; currents and, where asked for, the centre frequency are free."""
-    spec, volume = setting.spec, setting.volume
-    residual = shim.residual_frequency(volume.points, volume.values, setting.b0)
-    size = float(volume.values.std()) or 1.0
-    terms = {
-        "least_squares": Term(residual, scale=size, weight=1 / volume.values.size),
-        "min_max": Term(residual, "peak", scale=size),
-    }
-    limits = []
-    if spec.limits.total_current is not None:
-        total = spec.limits.total_current
-        limits.append(Limit(shim.loop_currents("coils", spec.coils.turns), upper=total, norm="l1", scale=total, label="limits.total_current"))
-    return Problem(start(setting), _free(setting), [terms[spec.criterion]], limits)
+def settled(setting: Setting, design: Design) -> Setting:
+    """The setting with the loops of a design, which may have moved."""
+    channels = tuple(c if c.loops is None else replace(c, loops=design.parts[c.set.name]) for c in setting.channels)
+    moved = any(not np.array_equal(a.loops.centre, b.loops.centre) or not np.array_equal(a.loops.radius, b.loops.radius)
+                for a, b in zip(channels, setting.channels) if a.loops is not None)  # fmt: skip
+    return replace(setting, channels=channels, profiles=_profiles(setting.spec, channels, setting.volumes)) if moved else setting
 
 
-def _free(setting: Setting) -> list[Free]:
-    spec = setting.spec
-    most = spec.limits.current * spec.coils.turns
-    free = [Free(lambda d: d.parts["coils"].current, -most, most, name="ampere-turns")]
-    if spec.include_offset:
-        reach = 2 * float(np.abs(setting.volume.values).max()) + 1.0
-        per_hertz = setting.b0[:, None] / GAMMA_BAR
-        free.append(Free(lambda d: d.parts["offset"].flux_density, -reach, reach, name="offset (Hz)", basis=per_hertz))
-    return free
+def solve(setting: Setting, progress=None) -> Solution:
+    """The best currents of every shot, after the loops have moved where the spec lets them."""
+    say = progress or (lambda sentence: None)
+    design, history = start(setting), ()
+    if setting.spec.layout is not None:
+        design, history = improved(setting, design, say)
+        setting = settled(setting, design)
+    say(f"currents of {len(setting.shots)} shot{'s' if len(setting.shots) > 1 else ''}")
+    found = solved(setting)
+    status = Status.OPTIMAL if found.gap <= GAP else Status.NOT_CONVERGED
+    return Solution(
+        design=Design(design.parts | {"currents": found.currents}, design.fingerprint),
+        status=status,
+        x=np.asarray(found.currents.values).ravel(),
+        objective=found.objective,
+        terms={setting.spec.criterion: found.objective},
+        slacks={"shared limits": -found.violation},
+        gap=found.gap,
+        message=status.advice,
+        history=({"shots": len(setting.shots), "largest gap of a shot": found.worst_gap}, *history),
+    )
 
 
 # --- the later hops -----------------------------------------------------------------------------
 
 
-def solve(setting: Setting, progress=None) -> Solution:
-    """The global optimum, with its certified gap."""
-    return convex.solve(problem(setting), progress=progress)
-
-
 def wind(setting: Setting, solution: Solution) -> Product:
-    """The loops with their ampere-turns; a change of centre frequency is no hardware."""
-    coils = solution.design.parts["coils"]
-    return Product(source=Assembly([Loops(*(np.asarray(v) for v in (coils.centre, coils.normal, coils.radius, coils.current)))]))
+    """The loops, and finished designs, with the currents of the shot that heats most."""
+    setting = settled(setting, solution.design)
+    shot, end = hottest(setting, solution)
+    values, parts, at = np.asarray(solution.design.parts["currents"].values)[shot, end], [], 0
+    for c in setting.channels:
+        own = values[at : at + len(c)]
+        at += len(c)
+        if c.loops is not None:
+            parts.append(at_current(c, own))
+    return Product(source=Assembly(parts))
+
+
+def hottest(setting: Setting, solution: Solution) -> tuple[int, int]:
+    """Shot and end of the trace with the largest copper loss."""
+    loss = np.asarray(solution.design.parts["currents"].values) ** 2 @ setting.over(lambda c: c.resistance)
+    return tuple(int(k) for k in np.unravel_index(np.argmax(loss), loss.shape))
 
 
 def relax(setting: Setting, solution: Solution) -> str:

@@ -36,6 +36,10 @@ class Loops:
         """Flux density (P,3) T at points (P,3) m; relative error about 1e-15 off the wires."""
         return loop.field(jnp.asarray(points), self.centre, unit(self.normal), self.radius, self.current)
 
+    def per_ampere(self, points, direction):
+        """Component along `direction` (3,) of the field of each loop by itself, per ampere: (P,N) T/A at points (P,3) m."""
+        return loop.component_per_ampere(jnp.asarray(points), self.centre, unit(self.normal), self.radius, jnp.asarray(direction))
+
     def potential(self, points):
         """Vector potential (P,3) T·m (Coulomb gauge) at points (P,3) m."""
         return loop.potential(jnp.asarray(points), self.centre, unit(self.normal), self.radius, self.current)

@@ -157,6 +157,24 @@ ExistingFile = Annotated[
 ]
 
 
+def _existing_folder(value, info: ValidationInfo) -> Path:
+    """A folder beside the spec, as an absolute path."""
+    if not isinstance(value, (str, Path)):
+        raise sentence_error(f"must be the path of a folder, got {value!r}")
+    path = (Path((info.context or {}).get("folder", ".")) / Path(value).expanduser()).resolve()
+    if not path.is_dir():
+        raise sentence_error(f"must be an existing folder, got {str(value)!r}; looked for {path}")
+    return path
+
+
+ExistingFolder = Annotated[
+    Path,
+    BeforeValidator(_existing_folder),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "description": "path, relative to the spec file"}),
+]
+
+
 def inconsistent(*found: tuple[str, str]) -> PydanticCustomError:
     """One error that carries several (key path, sentence); `load` unfolds it into problems."""
     text = "; ".join(f"{path}: {sentence}" for path, sentence in found)

@@ -21,11 +21,13 @@ from designtools.spec.gradient import Gradient
 from designtools.spec.halbach import Halbach
 from designtools.spec.magnet import Magnet
 from designtools.spec.matrix_coil import MatrixCoil
+from designtools.spec.rf_coil import RFCoil
+from designtools.spec.rf_shim import RFShim
 from designtools.spec.shim import Shim
 
-KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "halbach": Halbach, "shim": Shim}
+KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "halbach": Halbach, "shim": Shim, "rf_coil": RFCoil, "rf_shim": RFShim}
 VARIANTS: dict[str, dict[str, type[Spec]]] = {"magnet": {"envelope": BlockMagnet}, "gradient": {"elements": MatrixCoil}}  # kind -> key whose presence tells
-LATER = ("camera", "rf_coil", "rf_shim", "system")  # kinds of the format that have no model yet
+LATER = ("camera", "system")  # kinds of the format that have no model yet
 
 KeyPath = tuple[str | int, ...]  # names and list indices
 DEEPEST, MOST_VALUES = 30, 20_000  # of a file: what is deeper or larger is no spec
@@ -291,9 +293,21 @@ def _mistakes(error: ValidationError, model: type[Spec], document: Document) -> 
     for item in error.errors(include_url=False):
         path = tuple(item["loc"])
         for suffix, sentence in _sentences(item, model, path):
-            full = (*path, *suffix)
+            full = _as_written((*path, *suffix), document.data)
             found.append(Mistake(document.place(full), ".".join(map(str, full)), sentence))
     return list(dict.fromkeys(found))
+
+
+def _as_written(path: KeyPath, data) -> KeyPath:
+    """The path without the index of a lone section that stands where a list of sections may."""
+    way = []
+    for step in path:
+        if isinstance(data, Mapping) and isinstance(step, int):
+            continue
+        way.append(step)
+        known = isinstance(data, Mapping) and step in data or isinstance(data, list) and isinstance(step, int) and step < len(data)
+        data = data[step] if known else None
+    return tuple(way)
 
 
 def _sentences(item: dict, model: type[Spec], path: KeyPath) -> list[tuple[KeyPath, str]]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from designtools.spec.base import Audit, Model, PositiveCurrent, PositiveTime, PositiveVoltage, Region, Spec, mm
 from designtools.spec.gradient import BackgroundMagnet, Conductor, Target
-from designtools.spec.shim import ShimCoils
+from designtools.spec.loop_array import LoopArray
 
 
 class Wanted(Target):
@@ -38,7 +38,7 @@ class MatrixCoil(Spec):
     """Where the fields are wanted."""
     targets: Annotated[tuple[Wanted, ...], Field(min_length=1, max_length=40)]
     """The fields wanted, each for itself."""
-    elements: ShimCoils
+    elements: LoopArray
     """The loops."""
     conductor: Conductor
     """The conductor of a turn."""
