@@ -125,6 +125,8 @@ def type_words(annotation: Any, metadata=()) -> str:
         return " or ".join(type_words(part, metadata) for part in inside if part is not type(None))
     if origin is tuple:
         return tuple_words(inside, metadata)
+    if origin is dict:
+        return f"section of names, each with a {type_words(inside[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return "section, or one value that holds it fixed" if hasattr(annotation, "fixed") else "section"
     return {bool: "`true` or `false`", int: "whole number", float: "number", str: "text", Path: "path of a file"}[annotation]

@@ -22,7 +22,7 @@ from designtools.spec import (
 from designtools.starters import starter
 
 SPECS = Path(__file__).parent.parent / "specs"
-FILES = {"gradient": SPECS / "head_gradient_x.yaml", "magnet": SPECS / "six_coil_magnet.yaml", "halbach": SPECS / "halbach_head.yaml", "halbach": SPECS / "halbach_head.yaml", "shim": SPECS / "brain_shim.yaml"}
+FILES = {"gradient": SPECS / "head_gradient_x.yaml", "magnet": SPECS / "six_coil_magnet.yaml", "halbach": SPECS / "halbach_head.yaml", "halbach": SPECS / "halbach_head.yaml", "shim": SPECS / "brain_shim.yaml", "rf_coil": SPECS / "rf_birdcage_3T.yaml", "rf_shim": SPECS / "rf_shim_7T.yaml"}
 
 GRADIENT = {
     "kind": "gradient",
@@ -295,7 +295,7 @@ def test_merged_sections_name_the_line_of_the_merge(tmp_path):
 
 @pytest.mark.parametrize("kind", LATER)
 def test_kinds_to_come_say_so(kind):
-    assert only({"kind": kind, "name": "a"}) == f"kind: {kind!r} is not yet available in this version; available: gradient, magnet, halbach, shim"
+    assert only({"kind": kind, "name": "a"}) == f"kind: {kind!r} is not yet available in this version; available: {', '.join(KINDS)}"
 
 
 def test_unknown_and_missing_kind():

@@ -19,7 +19,7 @@ from designtools.recipes.surfaces import inside, still_groups
 from designtools.sources import Sheet
 from designtools.units import MU_0
 from designtools.windings import contour
-from designtools.windings.displacement import distance_sensitivity, on_faces, turn_sensitivity
+from designtools.windings.displacement import on_faces
 from designtools.windings.mesh_contour import mesh_contours
 from designtools.windings.winding import Winding
 
@@ -201,56 +201,7 @@ def test_constants_on_parts_apart_carry_nothing_and_are_left_out():
     assert vertex_basis(both, NOBODY).shape[1] == inner
 
 
-# --- what turns do when the stream function moves -------------------------------------------------------
-
-
-def coil(psi0):
-    former = Plate(0.5, 0.4)
-    mesh = former.mesh(0.02)
-    u, v = mesh.uv.T
-    psi = psi0 * np.cos(np.pi * u / 0.5) * np.cos(np.pi * v / 0.4) * (1 + 0.3 * u)
-    psi[mesh.boundaries[0]] = 0
-    return former, mesh, psi
-
-
-def test_the_sensitivity_of_turns_is_their_true_change():
-    """Central differences of the field of turns cut anew, its innermost turn left out."""
-    former, mesh, psi = coil(100.0)
-    u, v = mesh.uv.T
-    change = np.sin(2 * np.pi * u / 0.5) * np.cos(np.pi * v / 0.4)
-    change[mesh.boundaries[0]] = 0
-    values, current = contour.levels(psi, turns=5)
-    here = np.array([[0.03, 0.02, 0.1], [-0.1, 0.05, 0.08], [0.0, -0.05, 0.15]])
-    cut = lambda p: contour.contours(former, mesh, p, values[:-1])
-    field = lambda p: np.asarray(Winding("p", cut(p), current, 1e-3, 1e-3).filaments().field(here))
-    step = 0.2
-    measured = (field(psi + step * change) - field(psi - step * change)) / (2 * step)
-    told = turn_sensitivity(mesh, psi, cut(psi), current, here, change[:, None])[..., 0]
-    np.testing.assert_allclose(told, measured, atol=0.02 * np.abs(measured).max())
-
-
-def test_many_turns_answer_as_the_sheet_does():
-    former, mesh, psi = coil(100.0)
-    change = np.cos(np.pi * mesh.uv[:, 0] / 0.5) ** 2 * np.cos(np.pi * mesh.uv[:, 1] / 0.4) ** 2
-    values, current = contour.levels(psi, turns=60)
-    here = np.array([[0.03, 0.02, 0.12], [-0.1, 0.05, 0.15]])
-    told = turn_sensitivity(mesh, psi, contour.contours(former, mesh, psi, values), current, here, change[:, None])[..., 0]
-    sheet = np.asarray(Sheet(mesh.vertices, mesh.faces, change).field(here))
-    np.testing.assert_allclose(told, sheet, atol=0.02 * np.abs(sheet).max())
-
-
-def test_tracks_draw_apart_as_their_slope_tells():
-    """The smallest distance of neighbouring level lines after a change of psi, against the linear prediction."""
-    former, mesh, psi = coil(100.0)
-    change = np.cos(np.pi * mesh.uv[:, 0] / 0.5) ** 2 * np.sin(2 * np.pi * mesh.uv[:, 1] / 0.4)
-    values, _ = contour.levels(psi, turns=6)
-    cut = lambda p: contour.contours(former, mesh, p, values)
-    closest = lambda p: distance_sensitivity(mesh, p, cut(p), change[:, None], 0.05)[0].min()
-    distance, slope = distance_sensitivity(mesh, psi, cut(psi), change[:, None], 0.05)
-    step = 1.0
-    told = (distance + step * slope[:, 0]).min()
-    assert abs(told - distance.min()) > 2e-5  # the change is one that matters
-    assert closest(psi + step * change) == pytest.approx(told, abs=0.15 * abs(told - distance.min()))
+# --- places on faces ------------------------------------------------------------------------------------
 
 
 def test_interpolation_on_faces_is_exact_for_linear_functions():

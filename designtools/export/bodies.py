@@ -140,6 +140,14 @@ def _cylinders(magnets) -> list[Any]:
     return meshes
 
 
+def sphere_mesh(subdivisions: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V,3) and faces (F,3) of a unit sphere."""
+    import trimesh
+
+    ball = trimesh.creation.icosphere(subdivisions=subdivisions)
+    return np.asarray(ball.vertices), np.asarray(ball.faces)
+
+
 def _spheres(magnets) -> list[Any]:
     import trimesh
 

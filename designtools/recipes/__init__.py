@@ -13,6 +13,9 @@ _MODULES = {
     "BlockMagnet": "block_magnet",
     "Halbach": "halbach",
     "Shim": "shim",
+    "Camera": "camera",
+    "RFCoil": "rf_coil",
+    "RFShim": "rf_shim",
 }  # spec model -> module
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from designtools.recipes.halbach_map import read_map
+from designtools.recipes.point_map import read_map
 from designtools.recipes.unwrap import unwrapped
 from designtools.spec import Mistake, SpecError
 from designtools.units import GAMMA_BAR

@@ -9,19 +9,18 @@ within what the conductor's pitch allows, and force and torque within theirs.
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 
 import numpy as np
 
 from designtools import units
 from designtools.problem import Design
-from designtools.recipes.gradient_problem import allowed_error, natural_scales, natural_stream, problem, sheet_model
-from designtools.recipes.gradient_setting import TARGET_ORDER, Setting, background
+from designtools.recipes.gradient_between import beyond, held_at
+from designtools.recipes.gradient_problem import natural_scales, natural_stream, problem, sheet_model
+from designtools.recipes.gradient_setting import Setting, background
 from designtools.recipes.gradient_setting import prepare as geometry
 from designtools.recipes.gradient_surroundings import cooler, surrounded
-from designtools.recipes.gradient_turns import JOINT, bettered, closest_tracks, loose_turns, turn_current
+from designtools.recipes.gradient_turns import bettered, closest_tracks, cut_turns, loose_turns, pitch, turn_current
 from designtools.recipes.product import Product, Recipe
-from designtools.regions import Region
 from designtools.solve import convex
 from designtools.solve.solution import Solution
 from designtools.sources import Assembly, Sheet
@@ -29,11 +28,13 @@ from designtools.windings import join
 from designtools.windings.winding import Winding
 
 JOG = 1.0  # length of a jog over what it steps aside: long jogs tilt the few turns of a shield
-SPACING_TRIES = 5
+TRIES = 6  # of a limit on the current density that leaves room for the tracks
+EVEN = 1.002  # excess of a density over its limit that counts as none
+CROWDED = 0.85  # of the pitch: how close tracks may come that moving them may part
+TIGHT = 1e-3  # of the distance, that tracks may lack where moving them did not help
 _UNITS = {"target.error": "1", "cryostat.residual_limit": "1", "cryostat.power_limit": "W", "cooling.limit": "K"}  # of keys that differ from their limit's
-ROUNDS, MOST_ADDED = 5, 60  # of points added where the field strays, of points in one
+ROUNDS = 5  # of points added where the field strays
 COOLINGS = 20  # spots, one after the other, that may need to be kept cool
-NEAR, BETWEEN = 0.9, 5e-4  # of the error allowed: where the field is looked at between points, how much it may exceed
 
 
 def prepare(spec) -> Setting:
@@ -42,41 +43,61 @@ def prepare(spec) -> Setting:
 
 
 def solve(setting: Setting, progress=None) -> Solution:
-    """Solve; where the tracks come out closer than the conductor needs, lower the density allowed and solve again.
+    """Solve for the sheets; cut and better the turns; where these still lie too close, with less current density again.
 
-    With winding.current the first limit on the density is known; with winding.turns it follows from the first
-    answer.  Contours of the smoothed stream function crowd more than single faces say, so the tracks themselves
-    are measured.
+    With winding.current the limit on the density is known: the current over the pitch.  With winding.turns the current
+    of a turn, and with it the limit, follow from the answer, and the answer from the limit, in a few rounds.
     """
-    spec = setting.spec
-    pitch = spec.conductor.width + spec.conductor.spacing
-    cap = spec.winding.current and spec.winding.current / pitch
     matrices: dict = {}
-    for _ in range(SPACING_TRIES):
-        solution, setting = _everywhere(setting, cap, matrices, progress)
-        if not solution.status.ok:
-            return solution
-        closest = closest_tracks(setting, loose_turns(setting, solution, turn_current(setting, solution)))
-        if closest >= JOINT * pitch:
+    share, solution = 1.0, None
+    cap = setting.spec.winding.current and setting.spec.winding.current / pitch(setting)
+    for _ in range(TRIES):
+        found, setting = _everywhere(setting, cap, matrices, progress)
+        if not found.status.ok:
+            missing = _missing(setting, found)
+            if solution is not None or not missing:
+                return solution or found
+            cap *= 1 + 1.1 * missing
+            continue
+        fits = turn_current(setting, found) / pitch(setting)
+        dense = _densest(setting, found) > EVEN * share * fits
+        if dense and closest_tracks(setting, cut_turns(setting, found, fits * pitch(setting))) < CROWDED * pitch(setting):
+            cap = share * fits
+            continue
+        solution, wound = bettered(setting, found, matrices, progress)
+        lack = wound.excess["conductor.spacing"]
+        if lack < TIGHT:
+            break
+        share *= 1.0 if dense else 1 - lack
+        cap = share * fits
+        if _densest(setting, found) <= cap:
             break
         if progress:
-            progress(f"tracks come within {closest * 1e3:.2f} mm of each other; lowering the current density")
-        peak = max(peak_density(solution.design.parts[l.name]) for l in setting.layers)
-        cap = min(peak, turn_current(setting, solution) / pitch, cap or np.inf) * min(1.0, closest / (1.01 * JOINT * pitch) if cap else 1.0)
-    return bettered(setting, solution, cap, matrices, progress)
+            progress(f"tracks lack {lack:.1%} of their spacing; lowering the current density")
+    return solution or found
+
+
+def _densest(setting: Setting, solution: Solution) -> float:
+    """Largest |K| (A/m) on any layer."""
+    return max(peak_density(solution.design.parts[l.name]) for l in setting.layers)
+
+
+def _missing(setting: Setting, solution: Solution) -> float:
+    """How much more density (relative) than allowed an answer would take; 0 where it is not for want of that, or the current is given."""
+    wanted = [r.relative for r in solution.relaxations if r.limit == "conductor.spacing"]
+    return max(wanted, default=0.0) if setting.spec.winding.turns else 0.0
 
 
 def _everywhere(setting: Setting, cap: float | None, matrices: dict, progress) -> tuple[Solution, Setting]:
     """The solution whose field keeps its error between the points too, and the setting with the points that took."""
     for _ in range(ROUNDS):
         solution, setting = _cooled(setting, cap, matrices, progress)
-        beyond = _beyond(setting, solution) if solution.status.ok else ()
-        if not len(beyond):
+        points = beyond(setting, _sheets(setting, solution)) if solution.status.ok else ()
+        if not len(points):
             break
         if progress:
-            progress(f"holding the field at {len(beyond)} points more")
-        points = Region(beyond, np.full(len(beyond), 1 / len(beyond)), "between")
-        setting = replace(setting, between=(*setting.between, points))
+            progress(f"holding the field at {len(points)} points more")
+        setting = held_at(setting, points)
     return solution, setting
 
 
@@ -89,33 +110,6 @@ def _cooled(setting: Setting, cap: float | None, matrices: dict, progress) -> tu
             break
         setting = closer
     return solution, setting
-
-
-def _beyond(setting: Setting, solution: Solution) -> np.ndarray:
-    """Places (n,3) on the region's surface, round the points that bind, where the field error exceeds what is allowed."""
-    held = np.concatenate([setting.target.points, *(r.points for r in setting.between)])
-    near = _round_about(setting, held[_error(setting, solution, held) > NEAR * allowed_error(setting)])
-    error = _error(setting, solution, near) / allowed_error(setting)
-    worst = np.argsort(-error)[:MOST_ADDED]
-    return near[worst[error[worst] > 1 + BETWEEN]]
-
-
-def _error(setting: Setting, solution: Solution, points) -> np.ndarray:
-    """|B·b0 - strength * u| (T) of the sheets at points (P,3) m."""
-    made = np.asarray(_sheets(setting, solution).field(points)) @ setting.b0
-    return np.abs(made - setting.spec.target.strength * setting.distance(points))
-
-
-def _round_about(setting: Setting, points) -> np.ndarray:
-    """Places on the region's surface, half a spacing of the target points away from each of `points` in eight directions."""
-    half_widths = np.asarray(setting.spec.region.half_widths)
-    unit = (points - setting.centre) / half_widths
-    first = np.cross(unit, np.eye(3)[np.argmin(np.abs(unit), axis=1)])
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    turn = 2 * np.pi * np.arange(8)[:, None, None] / 8
-    aside = unit + np.pi / TARGET_ORDER * (np.cos(turn) * first + np.sin(turn) * np.cross(unit, first))
-    aside = (aside / np.linalg.norm(aside, axis=2, keepdims=True)).reshape(-1, 3)
-    return setting.centre + aside * half_widths
 
 
 def peak_density(part: Sheet) -> float:

@@ -14,6 +14,7 @@ from designtools.recipes.product import Evidence, Product
 from designtools.result import Ball, FieldMap, Figure, Lines, PlaneMap, SurfaceMap, Table
 from designtools.solve.solution import Solution
 from designtools.units import MU_0
+from designtools.windings.bend import sharpest_bend
 from designtools.windings.spacing import lifted_spacing, wire_spacing
 
 MAP_SIDE = 23  # points along each side of the exported field map
@@ -181,6 +182,10 @@ def _spacings(spec, product: Product) -> dict[str, Figure]:
     figures = {"wire_spacing_min": Figure(surface, "m", "smallest distance between centrelines of neighbouring tracks, in space")}
     figures["wire_gap_min"] = Figure(surface - width, "m", "the same less the conductor's width")
     lifted = min(lifted_spacing(w.tracks, width).distance for w in product.windings)
+    figures["bend_radius_min"] = Figure(
+        min(sharpest_bend(w.tracks, width) for w in product.windings), "m",
+        "smallest radius of the centreline of turns and jogs, in space; a corner counts as a bend made within the conductor's width",
+    )  # fmt: skip
     if np.isfinite(lifted):
         figures["lifted_spacing_min"] = Figure(lifted, "m", "smallest centre distance of returns, links and leads to anything")
     return figures
@@ -193,6 +198,8 @@ def _implied(spec) -> tuple[dict, ...]:
         {"quantity": "linearity_error_max", "op": "<=", "limit": spec.target.error},
         {"quantity": "wire_spacing_min", "op": ">=", "limit": pitch},
     ]
+    if spec.winding.bend_radius is not None:
+        asked.append({"quantity": "bend_radius_min", "op": ">=", "limit": spec.winding.bend_radius})
     if spec.stray is not None:
         asked.append({"quantity": "stray_field_max", "op": "<=", "limit": spec.stray.limit})
     if spec.amplifier is not None:

@@ -17,7 +17,7 @@ from designtools.regions import Region
 from designtools.sources import Sheet
 from designtools.units import MU_0
 
-RESERVE = 0.03  # of the error and of the stray field allowed, kept for what turns and joints add
+JOINTS, TURNS = 0.03, 0.005  # of the error and of the stray field allowed, kept for what joints add, or for turns left loose
 SLOPE_BAND = 1e-4  # relative
 UNIQUE = 1e-3  # weight of the power beside a peak objective, so that the pattern away from the peak is unique
 
@@ -104,7 +104,7 @@ def limits(setting: Setting, densest: float | None) -> list[Limit]:
     found += [_field_limit(setting, points, f"target field {k}") for k, points in enumerate(setting.between)]
     if setting.stray is not None:
         q = field.flux_density(setting.stray)
-        most = (1 - RESERVE) * spec.stray.limit
+        most = (1 - reserve(spec)) * spec.stray.limit
         found.append(Limit(q, upper=most, norm="row", scale=most, label="stray.limit"))
     found += _density_limits(setting, densest)
     names = [l.name for l in setting.layers]
@@ -123,7 +123,12 @@ def _field_limit(setting: Setting, points: Region, name: str) -> Limit:
 def allowed_error(setting: Setting) -> float:
     """Largest |B·b0 - strength * u| (T) that the optimiser leaves."""
     target = setting.spec.target
-    return (1 - RESERVE) * target.error * target.strength * setting.reach
+    return (1 - reserve(setting.spec)) * target.error * target.strength * setting.reach
+
+
+def reserve(spec) -> float:
+    """Share of the error and of the stray field allowed that the optimiser leaves."""
+    return JOINTS if spec.winding.joined else TURNS
 
 
 def _slope_limit(setting: Setting) -> Limit:

@@ -20,7 +20,7 @@ from designtools.regions import Region
 
 TARGET_ORDER = 60  # harmonic degree integrated exactly by the target points
 SHELL_AROUND = 48  # vertices around a conducting tube where the coil is none
-VOLUME_ORDER = 10  # the same for the points of the fitted gradient
+VOLUME_ORDER = 20  # the same for the points of the fitted gradient
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def wind(setting: Setting, solution: Solution) -> Product:
         at += len(c)
         if c.loops is not None:
             parts.append(at_current(c, own))
-    return Product(source=Assembly(parts))
+    return Product(source=Assembly(parts) if parts else None)  # ideal coils are nothing to build
 
 
 def hottest(setting: Setting, solution: Solution) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from designtools.inductance import loop_array_inductance
 from designtools.interop import to_magpylib
 from designtools.recipes.field_map import Volume, voxel_centres
+from designtools.recipes import shim_limit
 from designtools.recipes.product import Evidence
 from designtools.recipes.shim_sets import profile
 from designtools.result import Ball, FieldMap, Figure, Histogram, Lines, PlaneMap, Table
@@ -38,9 +39,18 @@ def evidence(setting, solution, product, progress) -> Evidence:
     figures = _map_figures(found) | _current_figures(setting, solution)
     figures["optimality_gap"] = Figure(float(solution.gap), "1", "certified: how much smaller the objective could be, relative to it")
     figures |= _held_out_figures(setting, found, solution)
+    lines, limit = _ultimate(setting, figures)
     progress("comparing with magpylib")
     audit = _audit(setting, solution, found)
-    return Evidence(figures, audit, _plots(setting, solution, found), _maps(setting, solution, found))
+    return Evidence(figures | limit, audit, _plots(setting, solution, found) | lines, _maps(setting, solution, found))
+
+
+def _ultimate(setting, figures):
+    """What any current could do, where the spec asks for it."""
+    if not setting.spec.ultimate_limit:
+        return {}, {}
+    own = figures["power"].value
+    return shim_limit.drawn(shim_limit.ultimate(setting, own), own, figures["b0_std_shimmed"].value)
 
 
 def after_shim(setting, currents) -> tuple[After, ...]:

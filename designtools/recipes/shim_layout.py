@@ -18,6 +18,7 @@ from designtools.problem import Design
 from designtools.quantities import shim
 from designtools.recipes.shim_sets import across
 from designtools.recipes.shim_shots import solved
+from designtools.recipes.surfaces import depth
 from designtools.solve import box
 from designtools.sources.loops import Loops
 from designtools.sources.pose import across as two_across
@@ -62,7 +63,7 @@ def improved(setting, design: Design, progress):
     layout = setting.spec.layout
     surface = _surface(setting, chosen)
     spacing = layout.spacing or START_SHARE * _nearest(np.asarray(chosen.loops.centre))
-    train = _training(setting, chosen)
+    train = training(setting, chosen, layout.voxels, layout.seed, layout.hold_out)
     score = _score(setting, chosen, surface, train, spacing)
     x, bounds = _variables(setting, chosen, surface)
     before = score(x, 0.0)[0]
@@ -141,12 +142,11 @@ class Training:
     shots: tuple[np.ndarray, ...]
 
 
-def _training(setting, channels) -> Training:
-    """Voxels of all maps but the one held out, drawn evenly from every shot."""
-    layout = setting.spec.layout
-    rng = np.random.default_rng(layout.seed)
-    used = [s for s in setting.shots if s.volume != layout.hold_out]
-    share = min(1.0, layout.voxels / sum(s.index.size for s in used))
+def training(setting, channels, voxels: int, seed: int, hold_out: int | None = None) -> Training:
+    """About so many voxels of all maps but the one held out, drawn evenly from every shot."""
+    rng = np.random.default_rng(seed)
+    used = [s for s in setting.shots if s.volume != hold_out]
+    share = min(1.0, voxels / sum(s.index.size for s in used))
     fields = {k: _frequency_first(setting, k) for k in {s.volume for s in used}}
     own = np.concatenate([np.full(len(c), c is channels) for c in setting.channels])
     others = ~own & ~setting.over(lambda c: c.set.first)
@@ -239,26 +239,12 @@ def _breach(setting, channels, surface: Surface, spacing: float, x):
         turn = 2 * np.pi * np.arange(ROUND) / ROUND
         rim = centre[:, None] + radius[:, None, None] * (jnp.cos(turn)[:, None] * u[:, None] + jnp.sin(turn)[:, None] * v[:, None])
         for space in setting.spec.layout.avoid:
-            total = total + jnp.sum((jnp.maximum(0.0, _depth(space, rim.reshape(-1, 3)) + (MARGIN - 1) * spacing) / spacing) ** 2)
+            total = total + jnp.sum((jnp.maximum(0.0, depth(space, rim.reshape(-1, 3)) + (MARGIN - 1) * spacing) / spacing) ** 2)
     return total
-
-
-def _depth(space, points):
-    """How deep (m) points (Q,3) lie within a space; negative outside."""
-    away = points - jnp.asarray(space.place)
-    if space.shape == "box":
-        return jnp.min(jnp.asarray(space.size) / 2 - jnp.abs(away), axis=1)
-    if space.shape == "ball":
-        return space.radius - jnp.sqrt(jnp.sum(away**2, axis=1) + 1e-12)
-    along = away @ jnp.asarray(space.axis)
-    ring = jnp.sqrt(jnp.maximum(jnp.sum(away**2, axis=1) - along**2, 1e-12))
-    return jnp.minimum(space.radius - ring, space.length / 2 - jnp.abs(along))
 
 
 def _kept_apart(score, x, bounds):
     """The last thousandths of a breach taken out; raises where that is impossible."""
-    from designtools.spec import SpecError
-
     price = 1e6
     for _ in range(3):
         broken = (score(x, 1.0)[0] - score(x, 0.0)[0]) ** 0.5 if score(x, 1.0)[0] > score(x, 0.0)[0] else 0.0

@@ -200,7 +200,8 @@ def _written(setting, reduced: list[Reduced], x) -> Currents:
 
 def _needs_coupling(setting) -> bool:
     limits, still = setting.spec.limits, setting.over(lambda c: c.set.update == "static") & ~setting.over(lambda c: c.set.first)
-    coupled = limits is not None and any(v is not None for v in (limits.total_current, limits.power, limits.step))
+    driven = (setting.over(lambda c: c.amperes) & ~setting.over(lambda c: c.set.first)).any()
+    coupled = driven and limits is not None and any(v is not None for v in (limits.total_current, limits.power, limits.step))
     return coupled or (still.any() and len(setting.shots) > 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from designtools.formers.cylinder import Cylinder
@@ -102,6 +103,18 @@ def inside(space, points, margin: float = 0.0) -> np.ndarray:
     along = away @ np.asarray(space.axis)
     across = np.sqrt(np.maximum((away**2).sum(axis=1) - along**2, 0.0))
     return (np.abs(along) <= space.length / 2 + margin) & (across <= space.radius + margin)
+
+
+def depth(space, points):
+    """How deep (m) points (Q,3) lie within a space; negative outside; differentiable."""
+    away = points - jnp.asarray(space.place)
+    if space.shape == "box":
+        return jnp.min(jnp.asarray(space.size) / 2 - jnp.abs(away), axis=1)
+    if space.shape == "ball":
+        return space.radius - jnp.sqrt(jnp.sum(away**2, axis=1) + 1e-12)
+    along = away @ jnp.asarray(space.axis)
+    ring = jnp.sqrt(jnp.maximum(jnp.sum(away**2, axis=1) - along**2, 1e-12))
+    return jnp.minimum(space.radius - ring, space.length / 2 - jnp.abs(along))
 
 
 # --- one builder per shape ------------------------------------------------------------------------

@@ -441,7 +441,15 @@ def _magnet_traces(magnets, colour: str) -> list[dict]:
     return [_merged([(box, faces) for box in corners], f"magnets ({len(corners)})", colour, 0.85)]
 
 
+def _sphere_traces(spheres, colour: str) -> list[dict]:
+    ball = bodies.sphere_mesh()
+    places = zip(np.asarray(spheres.centre), np.asarray(spheres.radius))
+    meshes = [(centre + radius * ball[0], ball[1]) for centre, radius in places]
+    return [_merged(meshes, f"spheres ({len(meshes)})", colour, 1.0)] if meshes else []
+
+
 _SOURCES = {
+    "Spheres": _sphere_traces,
     "Filaments": _filament_traces,
     "Loops": _loop_traces,
     "Blocks": _block_traces,

@@ -57,7 +57,8 @@ class Solution:
 
     `x` the free coefficients in the order of Problem.free; `terms` value of each objective term;
     `slacks` smallest distance to each limit in its unit (negative: violated); `gap` the relative duality gap
-    of a convex solve, `stationarity` that of a descent; `duals` the multiplier sensitivity d objective / d limit.
+    of a convex solve, `stationarity` that of a descent; `duals` the multiplier sensitivity d objective / d limit;
+    `extra` arrays that a recipe keeps beside x.
     """
 
     design: Design
@@ -72,3 +73,4 @@ class Solution:
     relaxations: tuple[Relaxation, ...] = ()
     duals: dict[str, float] = field(default_factory=dict)
     history: tuple[dict[str, Any], ...] = ()
+    extra: dict[str, np.ndarray] = field(default_factory=dict)

@@ -21,12 +21,13 @@ class StaleSolution(ValueError):
 def store_solution(solution: Solution, path: Path, fingerprint: str) -> None:
     """Write x and the record of a solution, whole or not at all; the design is rebuilt from x on load."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {f.name: getattr(solution, f.name) for f in dataclasses.fields(solution) if f.name not in ("design", "x")}
+    record = {f.name: getattr(solution, f.name) for f in dataclasses.fields(solution) if f.name not in ("design", "x", "extra")}
     record |= {"status": solution.status.name, "relaxations": [], "fingerprint": fingerprint}
     leaves = jax.tree_util.tree_leaves(solution.design)
     aside = path.with_suffix(".partial")
+    arrays = {f"leaf{i}": a for i, a in enumerate(leaves)} | {f"extra_{name}": a for name, a in solution.extra.items()}
     with aside.open("wb") as out:
-        np.savez(out, x=solution.x, record=json.dumps(record, default=float), **{f"leaf{i}": a for i, a in enumerate(leaves)})
+        np.savez(out, x=solution.x, record=json.dumps(record, default=float), **arrays)
     os.replace(aside, path)
 
 
@@ -44,7 +45,8 @@ def load_solution(path: Path, fingerprint: str, start) -> Solution:
         if record.pop("fingerprint") != fingerprint:
             raise StaleSolution(f"the kept solution '{path}' must belong to this spec, but the spec has changed; run without --resume")
         leaves = [kept[f"leaf{i}"] for i in range(sum(name.startswith("leaf") for name in kept.files))]
+        extra = {name.removeprefix("extra_"): kept[name] for name in kept.files if name.startswith("extra_")}
         x = kept["x"]
     design = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(start), leaves)
     record |= {"status": Status[record["status"]], "relaxations": (), "history": tuple(record["history"])}
-    return Solution(design=design, x=x, **record)
+    return Solution(design=design, x=x, extra=extra, **record)

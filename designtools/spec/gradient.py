@@ -163,6 +163,8 @@ class WindingRule(Model):
     """Turns per lobe of the primary."""
     current: PositiveCurrent | None = None
     """Current that makes target.strength; the number of turns follows."""
+    bend_radius: PositiveLength | None = None
+    """Least radius to which the conductor may be bent, at its centreline; any when left out."""
     joined: bool = True
     """true joins all turns in series with jogs, returns, links and leads; false leaves closed loops."""
     lead_length: NonNegativeLength = "50 mm"
@@ -384,6 +386,15 @@ class Gradient(Spec):
                     f"must with conductor.spacing be less than {mm(room)}, the room one lobe has on the {name}, "
                     f"got {mm(pitch)} together; make the conductor narrower"
                 )
+        bend = self.winding.bend_radius
+        for name, layer in self.layers.items() if bend else ():
+            if 4 * bend >= _room(layer):
+                yield "winding.bend_radius", (
+                    f"must be less than {mm(_room(layer) / 4)}, a quarter of the room one lobe has on the {name}, got {mm(bend)}; "
+                    "take a conductor that bends more easily or a larger surface"
+                )
+            if layer.tube and bend > layer.inner_radius:
+                yield "winding.bend_radius", f"must not exceed the radius of the {name}, {mm(layer.inner_radius)}, round which every turn bends, got {mm(bend)}"
         if self.former and not all(layer.tube for layer in self.layers.values()):
             yield "former", "must be left out unless all surfaces are tubes; grooves are cut into tubes only"
         if self.former and self.former.groove_depth < self.conductor.thickness:

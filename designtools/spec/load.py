@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from designtools.spec.base import Model, Spec, did_you_mean
 from designtools.spec.block_magnet import BlockMagnet
+from designtools.spec.camera import Camera
 from designtools.spec.gradient import Gradient
 from designtools.spec.halbach import Halbach
 from designtools.spec.magnet import Magnet
@@ -25,9 +26,9 @@ from designtools.spec.rf_coil import RFCoil
 from designtools.spec.rf_shim import RFShim
 from designtools.spec.shim import Shim
 
-KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "halbach": Halbach, "shim": Shim, "rf_coil": RFCoil, "rf_shim": RFShim}
+KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "halbach": Halbach, "shim": Shim, "camera": Camera, "rf_coil": RFCoil, "rf_shim": RFShim}
 VARIANTS: dict[str, dict[str, type[Spec]]] = {"magnet": {"envelope": BlockMagnet}, "gradient": {"elements": MatrixCoil}}  # kind -> key whose presence tells
-LATER = ("camera", "system")  # kinds of the format that have no model yet
+LATER = ("system",)  # kinds of the format that have no model yet
 
 KeyPath = tuple[str | int, ...]  # names and list indices
 DEEPEST, MOST_VALUES = 30, 20_000  # of a file: what is deeper or larger is no spec

@@ -234,6 +234,8 @@ class Shim(Spec):
     about half a slice is usual, 0 ignores it."""
     layout: Layout | None = None
     """Moves the loops of the last set of loops; they stay where they are when left out."""
+    ultimate_limit: bool = False
+    """true draws, beside the answer, what any current on the surface of the loops could do at each power."""
     section: Section = Section()
     """The conductor, for resistance and drawings."""
 
@@ -251,6 +253,8 @@ class Shim(Spec):
             yield "weight_by", "must be `nothing` unless every map has a `magnitude`"
         if self.layout is not None:
             yield from self._layout_fits()
+        if self.ultimate_limit and not any(s.arrangement in ("cylinder", "helmet") and not s.first for s in self.coils):
+            yield "ultimate_limit", "must be false without loops on a cylinder or a helmet"
 
     def _sets_fit(self):
         names = [s.name for s in self.coils]

@@ -30,7 +30,7 @@ def mesh_contours(mesh, stream, values, shortest: float = 0.0) -> tuple[Track, .
 def _finer(mesh, stream):
     """Points (N,3), normals (N,3), faces (M,3), psi (N,) of the surface with every face cut into FINER^2."""
     share, small = _pattern(FINER)
-    corner, normal = mesh.vertices[mesh.faces], _vertex_normals(mesh)
+    corner, normal = mesh.vertices[mesh.faces], vertex_normals(mesh)
     psi = _cubic(mesh, stream, share)
     points = np.einsum("qi,fic->fqc", share, corner)
     normals = np.einsum("qi,fic->fqc", share, normal[mesh.faces])
@@ -74,7 +74,8 @@ def slopes(mesh, stream) -> np.ndarray:
     return _gathered(mesh, face)
 
 
-def _vertex_normals(mesh) -> np.ndarray:
+def vertex_normals(mesh) -> np.ndarray:
+    """Unit normals (V,3) at the vertices: the mean over the faces round each, weighted with their angle there."""
     a, b, c = np.moveaxis(mesh.corner, 1, 0)
     return _unit(_gathered(mesh, _unit(np.cross(b - a, c - a))))
 

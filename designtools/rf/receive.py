@@ -1,0 +1,53 @@
+"""Receive arrays: noise covariance, signal-to-noise ratio, noise amplification of parallel imaging.
+
+By reciprocity the sensitivity of a channel is the receive component of the field of one ampere in it.  P. B. Roemer et
+al., Magn. Reson. Med. 16 (1990) 192; K. P. Pruessmann et al., Magn. Reson. Med. 42 (1999) 952.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def snr(sensitivity, resistance) -> np.ndarray:
+    """sqrt(b^H R^-1 b) (V,) T/sqrt(W): of the best combination; sensitivity (V,C) T/A, resistance (C,C) ohm, all losses.
+
+    The absolute ratio follows with w0 M0 voxel/sqrt(4 k T bandwidth); ratios of this are ratios of SNR.
+    """
+    whitened = np.linalg.solve(np.linalg.cholesky(resistance), np.asarray(sensitivity).T)
+    return np.sqrt(np.sum(np.abs(whitened) ** 2, axis=0))
+
+
+def noise_resistance(power) -> np.ndarray:
+    """Resistance (C,C) ohm seen by the noise, from the power form (C,C) W of peak currents: the real part, twice.
+
+    The imaginary part of a Hermitian power form stays: thermal noise of a lossy body is correlated as its losses are.
+    """
+    return 2 * np.asarray(power).conj()
+
+
+def g_factor(sensitivity, resistance, shape, inside, factors) -> np.ndarray:
+    """Noise amplification (V,) of SENSE with whole reduction factors (3,) along the grid's axes.
+
+    sensitivity (V,C) of the voxels `inside` (nx,ny,nz); the field of view is the grid, lengthened to a multiple of each factor.
+    """
+    whitened = np.linalg.solve(np.linalg.cholesky(resistance), np.asarray(sensitivity).T).T
+    index = np.argwhere(inside)
+    period = np.array([-(-n // r) for n, r in zip(shape, factors)])
+    folded = np.ravel_multi_index((index % period).T, period)
+    order = np.argsort(folded, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(folded[order])) + 1)
+    result = np.ones(len(index))
+    for group in groups:
+        result[group] = _amplification(whitened[group])
+    return result
+
+
+def _amplification(vectors):
+    """sqrt((G^-1)_ii G_ii) of the Gram matrix of aliased vectors (n,C); infinite where they cannot be told apart."""
+    gram = (vectors @ vectors.conj().T).real if len(vectors) == 1 else vectors.conj() @ vectors.T
+    if len(vectors) == 1:
+        return 1.0
+    if np.linalg.cond(gram) > 1e14:
+        return np.inf
+    return np.sqrt(np.real(np.diag(np.linalg.inv(gram)) * np.diag(gram)))
