@@ -71,6 +71,8 @@ DIMENSIONS: dict[str, Dimension] = {
     "heat_conductance":     Dimension("a heat conductance", "W/K", ("5 mW/K", "0.005 W/K")),
     "temperature_difference": Dimension("a temperature difference", "K", ("30 K",)),
     "specific_power":       Dimension("a specific absorption rate", "W/kg", ("3.2 W/kg", "10 W/kg")),
+    "capacitance":          Dimension("a capacitance", "F", ("33 pF", "3.3e-11 F")),
+    "conductivity":         Dimension("a conductivity", "S/m", ("0.7 S/m", "700 mS/m")),
 }
 
 _BASE = "m kg s A K rad".split()
@@ -84,6 +86,7 @@ _PREFIXABLE = {  # symbol: (factor, exponents of m, kg, s, A, K, rad)
     "W": (1, (2, 1, -3, 0, 0, 0)),     "V": (1, (2, 1, -3, -1, 0, 0)),
     "ohm": (1, (2, 1, -3, -2, 0, 0)),  "Ohm": (1, (2, 1, -3, -2, 0, 0)),
     "Ω": (1, (2, 1, -3, -2, 0, 0)),    "H": (1, (2, 1, -2, -2, 0, 0)),
+    "F": (1, (-2, -1, 4, 2, 0, 0)),    "S": (1, (-2, -1, 3, 2, 0, 0)),
     "T": (1, (0, 1, -2, -1, 0, 0)),    "G": (Fraction(1, 10_000), (0, 1, -2, -1, 0, 0)),
     "gauss": (Fraction(1, 10_000), (0, 1, -2, -1, 0, 0)),
     "Gauss": (Fraction(1, 10_000), (0, 1, -2, -1, 0, 0)),
@@ -247,6 +250,8 @@ _READABLE: dict[str, tuple[str, ...]] = {
     "A·m": ("MA·m", "kA·m", "A·m"),
     "T/√W": ("T/√W", "µT/√W", "nT/√W"),
     "W/kg": ("W/kg", "mW/kg"),
+    "F": ("F", "mF", "µF", "nF", "pF"),
+    "S/m": ("S/m", "mS/m"),
 }
 # fmt: on
 _SPELLINGS = {"Ω": "ohm", "m²": "m^2", "m³": "m^3", "A/m²": "A/m^2", "Ω·m": "ohm·m", "N m": "N·m", "kg/m³": "kg/m^3"}

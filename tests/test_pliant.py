@@ -80,7 +80,7 @@ def test_what_is_symmetric_stays_so(coil):
     tracks, symmetry = coil
     found = pliant.families(tracks, symmetry, 0.1)
     after = moved(found, tracks, symmetry, some(found, 5e-3))
-    assert max(np.abs(a.points - b.points).max() for a, b in zip(after, tracks)) > 2e-3
+    assert max(abs(a.length - b.length) for a, b in zip(after, tracks)) > 2e-3
     points = np.random.default_rng(2).uniform(-0.1, 0.1, (10, 3))
     here = field(after, points)
     for q, sign in zip(symmetry.maps, symmetry.signs):
@@ -103,10 +103,10 @@ def test_distances_change_as_told(coil):
     at = pliant.samples(found, tracks, symmetry, 2e-3)
     distance, slope = pliant.distances(at, 0.08, 0.08, 1e-3, same)
     assert distance.min() == pytest.approx(wire_spacing(tracks, 1e-3).distance, rel=2e-3)
-    c = some(found, 1e-3, seed=3)
+    c = some(found, 2e-3, seed=3)
     told = (distance + slope @ c).min()
     assert abs(told - distance.min()) > 2e-4  # the change is one that matters
-    assert wire_spacing(moved(found, tracks, symmetry, c), 1e-3).distance == pytest.approx(told, abs=0.1 * abs(told - distance.min()))
+    assert wire_spacing(moved(found, tracks, symmetry, c), 1e-3).distance == pytest.approx(told, abs=0.15 * abs(told - distance.min()))
 
 
 def test_bends_change_as_told():
@@ -115,8 +115,8 @@ def test_bends_change_as_told():
     circle = (closed(0.1 * np.cos(t), 0.1 * np.sin(t)),)
     found = pliant.families(circle, NOBODY, 0.1)
     flat = lambda _, track: track
-    bends = lambda c: pliant.bends(pliant.samples(found, pliant.moved(found, circle, NOBODY, c, flat), NOBODY, 4e-3))[0]
-    now, slope, surface = pliant.bends(pliant.samples(found, circle, NOBODY, 4e-3))
+    bends = lambda c: pliant.bends(pliant.samples(found, pliant.moved(found, circle, NOBODY, c, flat), NOBODY, np.inf))[0]
+    now, slope, surface = pliant.bends(pliant.samples(found, circle, NOBODY, np.inf))
     np.testing.assert_allclose(now, 10.0, rtol=1e-3)
     c = some(found, 2e-4, seed=4)
     measured = (bends(c) - bends(-c)) / 2

@@ -1,5 +1,8 @@
 """Windings and circuits of RF coils against closed forms: overlap, inductance, modes of ladders and cages, matching, S-parameters."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -49,8 +52,8 @@ def test_a_long_birdcage_is_uniform():
 
 
 def test_no_current_ends_but_that_of_dipoles():
-    closed = [coils.birdcage(0.1, 0.2, 8), coils.solenoid(0.1, 0.2, 5), coils.saddle_pair(0.1, 0.2, 2.0), coils.helmet_array(0.1, 5, 0.03), coils.cage_meshes(0.1, 0.2, 8)]
-    assert [len(c.ends()[0]) for c in closed] == [0] * 5
+    closed = [coils.birdcage(0.1, 0.2, 8), coils.solenoid(0.1, 0.2, 5), coils.saddle_pair(0.1, 0.2, 2.0), coils.helmet_array(0.1, 5, 0.03), coils.helmholtz_pair(0.1), coils.spiral(0.03, 0.1, 4), coils.cage_meshes(0.1, 0.2, 8)]
+    assert [len(c.ends()[0]) for c in closed] == [0] * 7
     places, current = coils.dipole_array(0.1, 2, 0.3, 6.0).ends()
     assert len(places) == 40 and abs(current.sum(axis=0)).max() < 1e-12
 
@@ -60,6 +63,10 @@ def test_fields_of_saddles_add_and_a_solenoid_is_one():
     assert saddle[0] > 0 and abs(saddle[1:]).max() < 1e-9 * saddle[0]
     one = np.asarray(wires.flux_density(coils._saddle(0.1, 0.2, 2 * np.pi / 3, 0.0), np.zeros((1, 3)), 0.0))[0, 0, 0].real
     assert saddle[0] == pytest.approx(2 * one, rel=1e-9)
+    pair = np.asarray(wires.flux_density(coils.helmholtz_pair(0.1), np.zeros((1, 3)), 0.0))[0, 2, 0].real
+    assert pair == pytest.approx(0.8**1.5 * MU_0 / 0.1, rel=2e-3)
+    flat = np.asarray(wires.flux_density(coils.spiral(0.05, 0.1, 20), np.zeros((1, 3)), 0.0))[0, 2, 0].real
+    assert flat == pytest.approx(MU_0 * 20 * np.log(2) / (2 * 0.05), rel=0.01)  # turns spread evenly between the radii
     helix = np.asarray(wires.flux_density(coils.solenoid(0.1, 0.2, 20), np.zeros((1, 3)), 0.0))[0, 2, 0].real
     assert helix == pytest.approx(MU_0 * 20 / np.hypot(0.2, 0.2), rel=5e-3)
 
@@ -129,6 +136,16 @@ def test_scattering_there_and_back_and_of_known_loads():
     np.testing.assert_allclose(circuits.impedance(circuits.scattering(z)), z, rtol=1e-10)
     assert circuits.scattering([[100.0]])[0, 0] == pytest.approx(1 / 3)
     assert np.abs(np.linalg.eigvals(circuits.scattering(1j * np.array([[3.0, 1.0], [1.0, 7.0]])))) == pytest.approx(1)  # lossless
+
+
+def test_scattering_against_another_program():
+    """Figures of scikit-rf: a matched loop over frequency, and three coupled ports."""
+    facts = json.loads((Path(__file__).parent / "reference" / "rf.json").read_text())
+    there = {name: np.array(facts[name]) @ [1, 1j] for name in ("matched_loop", "three_ports")}
+    seen = circuits.matched_impedance(220e-9, 0.5, *circuits.match(220e-9, 0.5, 64e6), np.array([63.5e6, 64e6, 64.3e6]))
+    np.testing.assert_allclose(circuits.scattering(seen[:, None, None]).ravel(), there["matched_loop"], atol=1e-11)
+    ports = np.array([[50 + 10j, 5 - 3j, 1j], [5 - 3j, 20 + 70j, 2], [1j, 2, 90 - 40j]])
+    np.testing.assert_allclose(circuits.scattering(ports).ravel(), there["three_ports"], atol=1e-12)
 
 
 def test_splitting_and_isolation():

@@ -95,7 +95,7 @@ def test_figures_do_not_depend_on_the_axes():
 
 
 def test_a_requirement_missed_is_said():
-    slow = COIL | {"field": "50 mT", "coil": {"type": "loop", "radius": "60 mm", "centre": [0, 0, "110 mm"]}}
+    slow = COIL | {"field": "50 mT", "frame": {"b0_axis": "x", "bore_axis": "z"}, "coil": {"type": "loop", "radius": "60 mm", "centre": [0, 0, "110 mm"]}}
     result = dt.run(slow | {"requirements": [{"quantity": "b1_uniformity", "op": ">=", "limit": "99 %"}]})
     assert result.status == "requirement missed"
 
@@ -150,15 +150,18 @@ def test_a_kept_solution_gives_the_same_evidence(tmp_path):
         (COIL, {"coil__turns": 3}, "coil.turns: must be left out for a coil of type loops"),
         (COIL, {"coil__per_row": None}, "coil.per_row: must be given for a coil of type loops"),
         (COIL, {"coil__radius": "80 mm"}, "coil.radius: must exceed the phantom's half width of 90 mm"),
-        (COIL, {"coil": {"type": "loop", "radius": "50 mm"}}, "coil: must keep its conductors 15 mm"),
+        (COIL, {"coil": {"type": "loop", "radius": "50 mm", "axis": "x"}}, "coil: must keep its conductors 15 mm"),
         (COIL, {"phantom__layers__0__tissue": "Muscle"}, "must be left out, with conductivity, where a tissue is named"),
         (COIL, {"phantom__layers": [{"tissue": "Muscel", "semi_axes": [0.1, 0.1, 0.1]}]}, "phantom.layers.0.tissue: must be a tissue of the table, got 'Muscel'; did you mean 'muscle'"),
         (COIL, {"phantom__voxel": "60 mm"}, "at most half the smallest semi-axis"),
         (COIL, {"phantom__voxel": "0.5 mm"}, "do not fit the memory"),
+        (COIL, {"coil": {"type": "solenoid", "radius": "120 mm", "length": "0.2 m", "turns": 6}}, "coil.axis: must have its field across frame.b0_axis"),
+        (COIL, {"coil": {"type": "spiral", "radius": "60 mm", "inner_radius": "70 mm", "turns": 6}}, "coil.inner_radius: must be less than radius = 60 mm"),
+        (COIL, {"phantom__layers__0__conductivity": 0}, "phantom: must hold at least one material with conductivity"),
         (COIL, {"field": "20 T"}, "frequency from 0.1 MHz to 600 MHz"),
         (COIL, {"region__centre": [1, 0, 0]}, "region: must hold tissue"),
         (COIL, {"nucleus": "2H"}, "nucleus: must be 1H, 13C"),
-        (COIL, {"coil__type": "microstrip"}, "coil.type: must be loop, solenoid"),
+        (COIL, {"coil__type": "microstrip"}, "coil.type: must be loop, helmholtz"),
         (COIL, {"receive__reduction": [1.5, 1, 1]}, "must be a whole number"),
         (COIL, {"limits": {"sar_10g": "10 W/kg"}}, "limits: must be a known key"),
         (SHIM, {"limits": {}}, "limits.sar_10g: must be given, or another limit"),
@@ -184,6 +187,13 @@ def test_labelled_volumes(tmp_path):
     assert "must name a tissue for every label of the file, got none for 7" in mistake(spec, phantom__tissues__0__label=3)
     nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), "i2"), np.diag([10.0, 10, 12, 1])), tmp_path / "oblong.nii.gz")
     assert "cubic voxels" in mistake(spec, phantom__file=str(tmp_path / "oblong.nii.gz"))
+
+
+def test_conductivity_and_capacitance_have_units():
+    band = {"type": "birdcage", "radius": "120 mm", "length": "120 mm", "rungs": 8, "passes": "band", "ring_capacitance": "60 pF"}
+    model = load(COIL | {"coil": band}, {"phantom.layers.0.conductivity": "700 mS/m"})
+    assert model.coil.ring_capacitance == 60e-12 and model.phantom.layers[0].conductivity == 0.7
+    assert "must be a capacitance (such as '33 pF'" in mistake(COIL | {"coil": band | {"ring_capacitance": "60 mm"}})
 
 
 def test_limits_of_the_model_are_said():

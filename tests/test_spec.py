@@ -22,7 +22,10 @@ from designtools.spec import (
 from designtools.starters import starter
 
 SPECS = Path(__file__).parent.parent / "specs"
-FILES = {"gradient": SPECS / "head_gradient_x.yaml", "magnet": SPECS / "six_coil_magnet.yaml", "halbach": SPECS / "halbach_head.yaml", "halbach": SPECS / "halbach_head.yaml", "shim": SPECS / "brain_shim.yaml", "rf_coil": SPECS / "rf_birdcage_3T.yaml", "rf_shim": SPECS / "rf_shim_7T.yaml"}
+FILES = {
+    "gradient": SPECS / "head_gradient_x.yaml", "magnet": SPECS / "six_coil_magnet.yaml", "halbach": SPECS / "halbach_head.yaml",
+    "shim": SPECS / "brain_shim.yaml", "camera": SPECS / "head_camera.yaml", "rf_coil": SPECS / "rf_birdcage_3T.yaml", "rf_shim": SPECS / "rf_shim_7T.yaml",
+}  # fmt: skip
 
 GRADIENT = {
     "kind": "gradient",
@@ -399,9 +402,9 @@ def test_a_single_value_holds_a_coil_fixed():
         ({"field_map.mask": 3}, "field_map.mask", "must be the path of a file, got 3"),
         ({"coils.rows": None}, "coils.rows", "must be given for arrangement cylinder"),
         ({"coils.row_spacing": None}, "coils.row_spacing", "must be given"),
-        ({"coils.loop_radius": "150 mm"}, "coils.loop_radius", "must be less than coils.radius"),
+        ({"coils.loop_radius": "150 mm"}, "coils.loop_radius", "must be less than radius"),
         ({"limits.total_current": "1 A"}, "limits.total_current", "must be at least current"),
-        ({"criterion": "best"}, "criterion", "must be least_squares or min_max"),
+        ({"criterion": "best"}, "criterion", "must be least_squares, l1, huber, cvar or min_max"),
     ],
 )
 def test_shim_mistakes(changes, key, words):
@@ -412,9 +415,10 @@ def test_shim_mistakes(changes, key, words):
 def test_shim_loops_can_be_listed():
     loop = {"centre": [0, 0, "50 mm"], "normal": "z", "radius": "55 mm"}
     model = load(FILES["shim"], {"coils": {"arrangement": "list", "loops": [loop, loop]}})
-    assert model.coils.count == 2
-    assert "must list at least one loop" in only(FILES["shim"], coils={"arrangement": "list"})
-    assert load(FILES["shim"]).coils.count == 16
+    assert len(model.coils[0].loops) == 2
+    assert "must be given for arrangement list" in only(FILES["shim"], coils={"arrangement": "list"})
+    assert "must list at least one loop" in only(FILES["shim"], coils={"arrangement": "list", "loops": []})
+    assert load(FILES["shim"]).coils[0].rows == 2
 
 
 # --- as data ---------------------------------------------------------------------------------------------

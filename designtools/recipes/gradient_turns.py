@@ -25,7 +25,7 @@ from designtools.windings.spacing import wire_spacing
 from designtools.windings.winding import Track, Winding
 
 STEPS = 12  # towards turns that keep the limits
-FARTHEST, NEAREST = 1.0, 0.03  # pitches that a turn may move in one step: at first, and where it is not worth going on
+FARTHEST, NEAREST = 1.0, 0.05  # pitches that a turn may move in one step: at first, and where it is not worth going on
 ELBOW = 0.4  # of the room beyond the pitch, that a turn far from others may move instead: two that meet do not cross
 PRICE = 1000.0  # of a violation as large as the limit; moving all turns by one pitch costs 1
 KEPT = 1e-3  # relative excess over all limits together that counts as none
@@ -153,7 +153,7 @@ def bettered(setting: Setting, solution: Solution, matrices: dict, progress=None
             progress("turns exceed " + ", ".join(f"{name} by {over:.1%}" for name, over in best.excess.items() if over > KEPT) + "; moving them")
         trial = _moved(setting, best, current, farthest, stiff, matrices)
         better = trial.worst < 0.98 * best.worst
-        best, farthest = (trial, farthest) if better else (best, farthest / 3)
+        best, farthest = (trial, farthest) if better else (best, farthest / 4)
         stiff *= STIFFER if best.worst < SETTLED else 1.0
     return replace(solution, extra=solution.extra | kept(best.windings)), best
 

@@ -51,7 +51,15 @@ def record(setting: Setting, found) -> dict:
     numbers |= {"quality factor unloaded": (reactance / unloaded).tolist(), "quality factor loaded": (reactance / own).tolist()}
     if setting.spec.coil.type == "birdcage":
         return numbers | cage(setting)
-    return numbers | {"capacitors_F": [row[1] for row in capacitors(setting, found)]}
+    return numbers | _neighbours(setting) | {"capacitors_F": [row[1] for row in capacitors(setting, found)]}
+
+
+def _neighbours(setting: Setting) -> dict:
+    """What the strongest coupling of two channels does to their resonance where nothing decouples them."""
+    if setting.channels < 2:
+        return {}
+    worst = float(np.abs(circuits.coupling(inductance(setting))).max())
+    return {"strongest coupling": worst, "split resonances_Hz": list(circuits.split_frequencies(setting.spec.frequency, worst))}
 
 
 def cage(setting: Setting) -> dict:

@@ -54,7 +54,18 @@ def prepare(spec) -> Setting:
     setting = Setting(spec, body, coil, method, tuple(_warnings(spec, size, method)))
     if not in_region(setting).any():
         raise SpecError([Mistake("", "region", "must hold tissue of the phantom, got none; move it or leave it out")])
+    _refuse_along_b0(setting)
     return setting
+
+
+def _refuse_along_b0(setting: Setting) -> None:
+    """SpecError where a tenth or less of the field lies across B0, on average over the region: nothing would turn the spins together."""
+    places = setting.body.centres[in_region(setting)]
+    flux = np.asarray(wires.flux_density(setting.coil, places[:: max(1, len(places) // 200)], 0.0))
+    useful = np.abs(np.einsum("vac,a->vc", flux, setting.transmit).mean(axis=0))
+    if np.linalg.norm(useful) < 0.05 * np.linalg.norm(np.linalg.norm(flux, axis=1).mean(axis=0)):
+        words = "must have its field across frame.b0_axis, got one along it, which turns no spins; turn the coil, or B0"
+        raise SpecError([Mistake("", "coil.axis", words)])
 
 
 # --- the body ---------------------------------------------------------------------------------------
@@ -117,6 +128,8 @@ def make_coil(spec) -> wires.Wires:
 
 _BUILD = {
     "loop": lambda c, f: coils.loop([0, 0, 0], [0, 0, 1], c.radius),
+    "helmholtz": lambda c, f: coils.helmholtz_pair(c.radius),
+    "spiral": lambda c, f: coils.spiral(c.inner_radius, c.radius, c.turns),
     "solenoid": lambda c, f: coils.solenoid(c.radius, c.length, c.turns),
     "saddle": lambda c, f: coils.saddle_pair(c.radius, c.length, c.opening),
     "birdcage": lambda c, f: coils.birdcage(c.radius, c.length, c.rungs),
@@ -149,6 +162,8 @@ def section_length(spec) -> float:
     c = spec.coil
     lengths = {
         "loop": lambda: 2 * np.pi * c.radius / c.capacitors,
+        "helmholtz": lambda: 4 * np.pi * c.radius / c.capacitors,
+        "spiral": lambda: np.pi * (c.radius + c.inner_radius) * c.turns / c.capacitors,
         "solenoid": lambda: 2 * np.pi * c.radius * c.turns / c.capacitors,
         "saddle": lambda: 2 * (2 * c.length + 2 * c.radius * c.opening) / c.capacitors,
         "birdcage": lambda: max(c.length / (2 if c.passes in ("low", "band") else 1), 2 * np.pi * c.radius / c.rungs),

@@ -46,7 +46,8 @@ class Setting:
 
 def prepare(spec) -> Setting:
     """Read the maps, place the coils, and find what they do."""
-    volumes, channels = read_volumes(spec), channels_of(spec)
+    volumes = read_volumes(spec)
+    channels = channels_of(spec, volumes)
     return Setting(spec, volumes, channels, _profiles(spec, channels, volumes), shots_of(spec, volumes))
 
 
@@ -99,13 +100,15 @@ def wind(setting: Setting, solution: Solution) -> Product:
     """The loops, and finished designs, with the currents of the shot that heats most."""
     setting = settled(setting, solution.design)
     shot, end = hottest(setting, solution)
-    values, parts, at = np.asarray(solution.design.parts["currents"].values)[shot, end], [], 0
+    values, parts, windings, at = np.asarray(solution.design.parts["currents"].values)[shot, end], [], [], 0
     for c in setting.channels:
         own = values[at : at + len(c)]
         at += len(c)
+        windings += [replace(w, current=float(i)) for w, i in zip(c.windings, own)]
         if c.loops is not None:
             parts.append(at_current(c, own))
-    return Product(source=Assembly(parts) if parts else None)  # ideal coils are nothing to build
+    parts += [w.filaments() for w in windings]
+    return Product(source=Assembly(parts) if parts else None, windings=tuple(windings))  # ideal coils are nothing to build
 
 
 def hottest(setting: Setting, solution: Solution) -> tuple[int, int]:

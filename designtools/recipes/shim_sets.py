@@ -23,7 +23,8 @@ METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 class Channels:
     """One set of channels: names (C,), what one unit of each is, most (C,) in that unit (inf: unlimited).
 
-    loops are at zero current, None for what is not made of loops; sources are those of finished designs, per ampere;
+    loops are at zero current, None for what is not made of loops; sources are those of finished designs and of patterns, with the current
+    (A) that they carry; windings are the patterns' wires;
     resistance (C,) ohm, 0 where it is not known; amperes says whether the unit is the ampere.
     """
 
@@ -34,6 +35,7 @@ class Channels:
     resistance: np.ndarray
     loops: Loops | None = None
     sources: tuple = ()
+    windings: tuple = ()
 
     @property
     def amperes(self) -> bool:
@@ -43,9 +45,16 @@ class Channels:
         return len(self.names)
 
 
-def channels_of(spec) -> tuple[Channels, ...]:
-    """The channels of every set of the spec, in its order."""
-    return tuple(_KINDS.get(s.arrangement, _loops)(spec, s, f"coils.{k}") for k, s in enumerate(spec.coils))
+def channels_of(spec, volumes) -> tuple[Channels, ...]:
+    """The channels of every set of the spec, in its order; patterns follow from the maps and the sets before them."""
+    from designtools.recipes.shim_patterns import patterns
+
+    found = []
+    for k, s in enumerate(spec.coils):
+        known = (tuple(found), volumes, _most(spec, s)) if s.arrangement == "patterns" else ()
+        builder = patterns if s.arrangement == "patterns" else _KINDS.get(s.arrangement, _loops)
+        found.append(builder(spec, s, f"coils.{k}", *known))
+    return tuple(found)
 
 
 def _most(spec, s) -> float:
@@ -247,7 +256,7 @@ def _loop_profile(spec, channels, volume: Volume) -> np.ndarray:
 
 
 _KINDS = {"harmonics": _harmonics, "profiles": _profiles, "designs": _designs}
-_PROFILES = {"harmonics": _harmonic_profile, "profiles": _measured_profile, "designs": _design_profile}
+_PROFILES = {"harmonics": _harmonic_profile, "profiles": _measured_profile, "designs": _design_profile, "patterns": _design_profile}
 
 
 def profile(spec, channels: Channels, volume: Volume) -> np.ndarray:

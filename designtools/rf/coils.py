@@ -28,6 +28,21 @@ def across(normal):
     return first, np.cross(normal, first)
 
 
+def helmholtz_pair(radius: float) -> Wires:
+    """Two circles about z, one radius apart, in series."""
+    pair = [loop([0, 0, side * radius / 2], [0, 0, 1], radius) for side in (-1, 1)]
+    return Wires(*(np.concatenate(parts) for parts in zip(*pair)))
+
+
+def spiral(inner: float, outer: float, turns: int) -> Wires:
+    """A flat spiral about z from the radius `inner` to `outer`, its return one wire's way behind it along the negative axis."""
+    t = np.arange(48 * turns + 1) / (48 * turns)
+    radius, angle = inner + (outer - inner) * t, 2 * np.pi * turns * t
+    way = np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * t], axis=1)
+    drop = np.array([0, 0, -(outer - inner) / turns])
+    return path(np.concatenate([way, [way[-1] + drop, way[0] + drop]]))
+
+
 def curved_loop(radius: float, azimuth: float, height: float, half_width: float, half_length: float, segments: int = 48) -> Wires:
     """An ellipse bent on a cylinder: half widths (m) along its arc and its axis; its field points outwards."""
     t = 2 * np.pi * np.arange(segments) / segments

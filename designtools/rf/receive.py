@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 
+_FLOOR = 1e-12  # of the mean loss, added to each channel: dependent channels without losses of their own stay solvable
+
+
 def snr(sensitivity, resistance) -> np.ndarray:
     """sqrt(b^H R^-1 b) (V,) T/sqrt(W): of the best combination; sensitivity (V,C) T/A, resistance (C,C) ohm, all losses.
 
@@ -23,7 +26,8 @@ def noise_resistance(power) -> np.ndarray:
 
     The imaginary part of a Hermitian power form stays: thermal noise of a lossy body is correlated as its losses are.
     """
-    return 2 * np.asarray(power).conj()
+    resistance = 2 * np.asarray(power).conj()
+    return resistance + _FLOOR * np.trace(resistance).real / len(resistance) * np.eye(len(resistance))
 
 
 def g_factor(sensitivity, resistance, shape, inside, factors) -> np.ndarray:

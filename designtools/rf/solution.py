@@ -8,7 +8,7 @@ import numpy as np
 
 from designtools.materials.tissues import conductivity
 from designtools.rf import quasistatic, volume_integral, wires
-from designtools.rf.body import Body, at_centres, edge_mean, edge_points
+from designtools.rf.body import Body, edge_mean, edge_points
 
 LIGHT = 299792458.0  # m/s
 

@@ -113,7 +113,7 @@ class Scattered(NamedTuple):
     residual: jax.Array
 
 
-_BASIS = 2.4e8  # bytes that the Krylov basis may take
+_MEMORY, _EACH, _LEAST = 1.6e9, 1.1e3, 2.4e8  # bytes: for basis and transforms, of the transforms per unknown, for the basis at least
 
 
 def solve(op: Operator, contrast, incident, tolerance: float = 1e-4, restart: int | None = None) -> Scattered:
@@ -123,8 +123,13 @@ def solve(op: Operator, contrast, incident, tolerance: float = 1e-4, restart: in
     restart: steps before the Krylov space is begun anew; left out, as many as memory allows, up to 100.
     """
     shape = op.shape
-    restart = restart or int(np.clip(_BASIS / (16 * len(op.support)), 11, 100))
+    restart = restart or _steps(len(op.support))
     return _solve(op._replace(shape=None), shape, jnp.asarray(contrast), jnp.asarray(incident), tolerance, restart)
+
+
+def _steps(unknowns: int) -> int:
+    """Steps of a Krylov space that keep the whole below 2 GB up to 1.4 million unknowns."""
+    return int(np.clip(max(_LEAST, _MEMORY - _EACH * unknowns) / (16 * unknowns), 11, 100))
 
 
 @partial(jax.jit, static_argnums=(1, 5))

@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 
+_USED = 0.8  # of the overestimate allowed: on a head with eight channels the median falls from 1.13 to 1.11, at 1.5 times the points
+
+
 def virtual_observation_points(forms, overestimate: float = 0.1) -> np.ndarray:
     """Matrices (N,C,C), N much less than K, with max_n I^H A_n I >= max_k I^H Q_k I for every I.
 
@@ -16,7 +19,7 @@ def virtual_observation_points(forms, overestimate: float = 0.1) -> np.ndarray:
     """
     left = np.asarray(forms)
     worst = np.linalg.eigvalsh(left)[:, -1]
-    room = overestimate * worst.max()
+    room = _USED * overestimate * worst.max()
     left = left[np.argsort(-worst)]
     points = []
     while len(left):

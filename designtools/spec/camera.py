@@ -97,7 +97,7 @@ class Camera(Spec):
     droplet_radius: PositiveLength = "1 mm"
     """Radius of a probe, for drawings."""
     region: Ball
-    """Where the fitted field is wanted."""
+    """The ball over which the noise of the fitted field counts."""
     reference_radius: PositiveLength | None = None
     """Radius at which the harmonics count alike; when left out, that of a sphere, else the mean distance of where probes
     may stand."""

@@ -23,6 +23,8 @@ from designtools.spec.base import (
 
 PositiveAngle = Annotated[float, Physical("angle", 0.0, strict=True)]
 PositiveDensity = Annotated[float, Physical("density", 0.0, strict=True)]
+PositiveCapacitance = Annotated[float, Physical("capacitance", 0.0, strict=True)]
+NonNegativeConductivity = Annotated[float, Physical("conductivity", 0.0)]
 PositiveMass = Annotated[float, Physical("mass", 0.0, strict=True)]
 NonNegativeResistance = Annotated[float, Physical("resistance", 0.0)]
 PositiveResistance = Annotated[float, Physical("resistance", 0.0, strict=True)]
@@ -35,6 +37,8 @@ GAMMA_BARS = {"1H": 42.577478518e6, "13C": 10.7084e6, "19F": 40.078e6, "23Na": 1
 
 _NEEDED = {  # type of coil -> keys it needs; all other sizes must be left out
     "loop": ("radius",),
+    "helmholtz": ("radius",),
+    "spiral": ("radius", "inner_radius", "turns"),
     "solenoid": ("radius", "length", "turns"),
     "saddle": ("radius", "length", "opening"),
     "birdcage": ("radius", "length", "rungs"),
@@ -44,14 +48,13 @@ _NEEDED = {  # type of coil -> keys it needs; all other sizes must be left out
 }
 _OPTIONAL = {"birdcage": ("passes", "ring_capacitance"), "loops": ("row_spacing",)}
 _SIZES = sorted({key for keys in (*_NEEDED.values(), *_OPTIONAL.values()) for key in keys})
-Capacitance = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Coil(Model):
     """The windings, about `axis` through `centre`; which sizes must be given depends on `type`."""
 
-    type: Literal["loop", "solenoid", "saddle", "birdcage", "loops", "helmet", "dipoles"]
-    """`loop` (one circle), `solenoid`, `saddle` (a pair), `birdcage`, `loops` (on a cylinder), `helmet`, `dipoles` (around)."""
+    type: Literal["loop", "helmholtz", "spiral", "solenoid", "saddle", "birdcage", "loops", "helmet", "dipoles"]
+    """`loop` (one circle), `helmholtz` (two), `spiral` (flat), `solenoid`, `saddle` (a pair), `birdcage`, `loops` (on a cylinder), `helmet`, `dipoles` (around)."""
     axis: Axis | None = None
     """Axis of the coil; left out, the bore axis. A loop's own field and the crown of a helmet point along it."""
     centre: Point = (0.0, 0.0, 0.0)
@@ -60,16 +63,18 @@ class Coil(Model):
     """Radius of the loop, the cylinder or the sphere on which the conductors lie."""
     length: PositiveLength | None = None
     """Length along the axis of a solenoid, saddle, birdcage or dipole."""
+    inner_radius: PositiveLength | None = None
+    """Radius at which a spiral begins."""
     turns: Count | None = None
-    """Turns of a solenoid."""
+    """Turns of a solenoid or a spiral."""
     opening: PositiveAngle | None = None
     """Angle that each saddle spans around the axis; 120 deg is most even."""
     rungs: Annotated[int, Field(ge=4, le=64, strict=True)] | None = None
     """Rungs of a birdcage, an even number."""
     passes: Literal["high", "low", "band"] | None = None
     """Where a birdcage has its capacitors: `high` in the rings (the default), `low` in the rungs, `band` in both."""
-    ring_capacitance: Capacitance | None = None
-    """Capacitance (F) of each ring segment of a band-pass birdcage."""
+    ring_capacitance: PositiveCapacitance | None = None
+    """Capacitance of each ring segment of a band-pass birdcage."""
     rows: Count | None = None
     """Rows of loops along the axis."""
     per_row: Count | None = None
@@ -99,6 +104,8 @@ class Coil(Model):
         for key in _SIZES:
             if getattr(self, key) is not None and key not in allowed:
                 yield key, f"must be left out for a coil of type {self.type}; its sizes are {', '.join(allowed)}"
+        if self.type == "spiral" and self.radius and self.inner_radius and self.inner_radius >= self.radius:
+            yield "inner_radius", f"must be less than radius = {mm(self.radius)}, got {mm(self.inner_radius)}"
         if self.type == "birdcage" and self.rungs and self.rungs % 2:
             yield "rungs", f"must be even, got {self.rungs}"
         if self.type == "loops" and (self.rows or 1) > 1 and self.row_spacing is None:
@@ -125,8 +132,8 @@ class Tissue(Model):
     """Name in the table, such as `Muscle` or `Brain (Grey Matter)`: four Cole-Cole terms at any frequency."""
     permittivity: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
     """Relative permittivity, where no tissue is named."""
-    conductivity: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Conductivity (S/m), where no tissue is named."""
+    conductivity: NonNegativeConductivity | None = None
+    """Conductivity, where no tissue is named."""
     density: PositiveDensity = "1050 kg/m^3"
     """Mass density."""
 
@@ -255,8 +262,12 @@ class RFBase(Spec):
             yield "tolerance", f"must be at most 1 %, got {self.tolerance:g}"
         if self.frequency > 600e6 or self.frequency < 1e5:
             yield "field", f"must give a frequency from 0.1 MHz to 600 MHz, got {self.frequency / 1e6:.4g} MHz"
-        if self.phantom.layers and self.coil.type not in ("loop", "helmet") and self.coil.radius is not None:
+        if self.phantom.layers and self.coil.type not in ("loop", "helmholtz", "spiral", "helmet") and self.coil.radius is not None:
             yield from self._too_narrow()
+
+        materials = (*self.phantom.layers, *self.phantom.tissues)
+        if materials and all(m.tissue is None and not m.conductivity for m in materials):
+            yield "phantom", "must hold at least one material with conductivity, got none: SAR and noise would be zero"
 
     def _too_narrow(self):
         """Coils around the axis through a phantom on the same axis must clear it; others are checked in space."""

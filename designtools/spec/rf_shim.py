@@ -67,5 +67,5 @@ class RFShim(RFBase):
             yield "limits.sar_head", f"must be left out where phantom.part is {self.phantom.part}; set `part: head`"
         if self.limits.sar_whole_body is not None and self.phantom.part == "other":
             yield "limits.sar_whole_body", "must be left out where phantom.part is other; set `part: head` or `part: body`"
-        if self.coil.type in ("loop", "solenoid", "saddle"):
+        if self.coil.type in ("loop", "helmholtz", "spiral", "solenoid", "saddle"):
             yield "coil.type", f"must have several channels to be shimmed, got {self.coil.type}; try `type: loops`"

@@ -21,7 +21,7 @@ from designtools.spec.base import (
     mm,
 )
 from designtools.spec.loop_array import ARRANGEMENTS, EXAMPLES, LoopArray, misplaced
-from designtools.spec.surfaces import KeepOut
+from designtools.spec.surfaces import KeepOut, Surface
 from designtools.spec.surroundings import PositiveFrequency, PositivePower
 
 # further arrangements of a coil set: channels that are no loops
@@ -29,6 +29,7 @@ SETS = ARRANGEMENTS | {
     "harmonics": (("order",), ("convention", "amplitudes")),
     "profiles": (("path",), ()),
     "designs": (("folders",), ()),
+    "patterns": (("surface", "count", "contours"), ()),
 }
 LOOPS = tuple(ARRANGEMENTS)
 
@@ -90,7 +91,7 @@ class CoilSet(LoopArray):
 
     arrangement: Literal[tuple(SETS)] = "cylinder"
     """Loops on a `cylinder`, a `helmet`, a `mesh` or in a `list`; `harmonics` as ideal coils; measured `profiles` from a
-    file; finished `designs` (their result folders), such as a gradient set used as shim."""
+    file; `patterns` on a surface, the windings that do most for the maps per watt; finished `designs` (their result folders), such as a gradient set used as shim."""
     name: Annotated[str, Field(min_length=1, pattern=r"^[\w-]+$")] = "coils"
     """How files and the report call it."""
     first: bool = False
@@ -107,6 +108,10 @@ class CoilSet(LoopArray):
     """Largest magnitude of a term, in its unit, by its name; terms left out are unlimited."""
     folders: Annotated[tuple[ExistingFolder, ...], Field(min_length=1, max_length=40)] | None = None
     """Result folders of finished designs, relative to this file; each is a channel."""
+    surface: Surface | None = None
+    """Surface that carries the windings of `patterns`."""
+    contours: Count | None = None
+    """Contours of a pattern, from its lowest to its highest value: the turns of all its lobes together."""
     path: ExistingFile | None = None
     """Triangles of a surface (mesh); or the profiles: NIfTI of four dimensions in Hz per unit of each channel."""
 
@@ -123,7 +128,7 @@ class CoilSet(LoopArray):
         if self.looped:
             yield from super().inconsistencies()
             return
-        yield from misplaced(self, SETS, EXAMPLES | {"order": "2", "path": "profiles.nii.gz", "folders": "[out/gradient_x]"}, self.always)
+        yield from misplaced(self, SETS, EXAMPLES | {"order": "2", "path": "profiles.nii.gz", "folders": "[out/gradient_x]", "surface": "{former: cylinder, radius: 150 mm, length: 300 mm}", "contours": "12"}, self.always)
         if self.turns != 1:
             yield "turns", f"must be left out for arrangement {self.arrangement}, which has no loops"
         if self.arrangement == "harmonics" and self.current is not None:
@@ -219,7 +224,7 @@ class Shim(Spec):
     limits: ShimLimits | None = None
     """Currents the optimiser may use; needed as soon as a set has currents."""
     schedule: Schedule = Schedule()
-    """How often the currents change."""
+    """When the currents change: never, slice by slice, slab by slab, with the breath."""
     include_offset: bool = True
     """true lets the centre frequency follow in every shot, so that the mean of the field costs no current."""
     criterion: Literal["least_squares", "l1", "huber", "cvar", "min_max"] = "least_squares"
@@ -263,8 +268,8 @@ class Shim(Spec):
                 yield "coils", f"must give each set a name of its own, got {name!r} twice"
         if self.limits is None and any(s.arrangement not in ("harmonics", "profiles") and s.current is None for s in self.coils):
             yield "limits", "must be given where a set has currents, got nothing; try `limits: {current: 2 A}`"
-        if self.limits is not None and self.limits.power is not None and not any(s.looped for s in self.coils):
-            yield "limits.power", "must be left out without loops: only these have a resistance here"
+        if self.limits is not None and self.limits.power is not None and not any(s.looped or s.arrangement in ("designs", "patterns") for s in self.coils):
+            yield "limits.power", "must be left out without loops, patterns or designs: only these have a resistance"
 
     def _schedule_fits(self):
         scheduled = self.schedule.shots != "global"

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from designtools.windings.winding import Track
 
 PER_WAVE = 8  # samples per shortest wave
-LEAST_WAVES, MOST_WAVES = 3, 16  # round one track
+LEAST_WAVES, MOST_WAVES = 3, 14  # round one track
 SAME = 1e-4  # of its length: how far an image may lie from the track that it shall be
 _DETOUR = 2.0  # a track runs this many times farther than the distance of two of its places that count as apart
 
@@ -67,7 +67,7 @@ class Samples:
 
 
 def families(tracks, symmetry, shortest: float) -> tuple[Family, ...]:
-    """The tracks sorted into families under `symmetry`, displaced in waves of at least `shortest` m (3 to 16 round each)."""
+    """The tracks sorted into families under `symmetry`, displaced in waves of at least `shortest` m (3 to 14 round each)."""
     found, taken = [], set()
     trees = [cKDTree(t.points) for t in tracks]
     for index, track in enumerate(tracks):
@@ -234,7 +234,7 @@ def elbow_room(at: Samples, same) -> np.ndarray:
 def distances(at: Samples, near: float, beside: float, width: float, same) -> tuple[np.ndarray, np.ndarray]:
     """Distances (R,) m below `near` between neighbouring tracks, and their slopes (R,C) with the coefficients.
 
-    From each place on a track that is no image, to its left and to its right, to the nearest of another turn of the same
+    From each place on a track that is no image, to its left and to its right, to the nearest of each other turn of the same
     winding, or of the same track farther along than four widths and twice the distance; beyond `beside` m at every
     fourth place.  same: (tracks,) number of the winding of each track.
     """
@@ -249,13 +249,13 @@ def distances(at: Samples, near: float, beside: float, width: float, same) -> tu
     real = (same[at.track[one]] == same[at.track[two]]) & ((at.track[one] != at.track[two]) | hairpin)
     one, two, away = one[real], two[real], away[real]
     left = np.einsum("ij,ij->i", at.points[two] - at.points[one], at.across[one]) > 0
-    nearest = _smallest_of_each(one, left, away)
+    nearest = _smallest_of_each(one, 2 * at.track[two] + left, away)
     nearest = nearest[(away[nearest] < beside) | (one[nearest] % 4 == 0)]
     return _slopes(at, one[nearest], two[nearest], near)
 
 
 def _smallest_of_each(one, side, away) -> np.ndarray:
-    """For each place and side the pair with the smallest distance."""
+    """For each place and side of each track the pair with the smallest distance."""
     order = np.lexsort((away, side, one))
     key = np.column_stack([one, side])[order]
     new = np.ones(len(order), bool)
