@@ -100,3 +100,29 @@ def test_a_voltage_that_is_too_small_is_named():
 def test_a_wrong_array_is_refused_in_a_sentence(changes, where):
     with pytest.raises(SpecError, match=where):
         load(PAIR, changes)
+
+
+# --- shim duty ----------------------------------------------------------------------------------------
+
+
+BRAIN = {"b0": str(SPEC.parent / "data" / "ge3t_brain_b0hz.nii.gz"), "mask": str(SPEC.parent / "data" / "ge3t_brain_mask.nii.gz")}
+
+
+def test_fields_and_shim_share_the_amplifiers():
+    """Plenty of current: the shim is the least-squares shim of the same loops; little: both give way, within the limit."""
+    from designtools.recipes import shim
+
+    asked = {"field_map": BRAIN, "origin": "mask_centre", "weight": 1e4}
+    rich = run(SPEC, overrides={"shim": asked, "channels.current": "60 A", "channels.voltage": "60 V"})
+    loops = {k: v for k, v in load(SPEC).elements.model_dump().items() if v is not None}
+    alone = shim.prepare(load({"kind": "shim", "name": "alone", "field_map": BRAIN, "coils": loops, "limits": {"current": 60}}))
+    from designtools.recipes.shim_evidence import after_shim
+
+    best = after_shim(alone, shim.solve(alone).design.parts["currents"])[0].left.std()
+    assert rich.figures["b0_std_shimmed"].value == pytest.approx(best, rel=2e-3)
+    assert rich.figures["b0_std_shimmed"].value >= best * (1 - 1e-9)
+    poor = run(SPEC, overrides={"shim": asked, "channels.current": "11 A"})
+    assert poor.figures["current_max"].value <= 11 * (1 + 1e-6) and poor.figures["voltage_max"].value <= 10 * (1 + 1e-6)
+    assert rich.figures["b0_std_shimmed"].value < poor.figures["b0_std_shimmed"].value < poor.figures["b0_std_unshimmed"].value
+    currents = np.array(poor.audit["channels"]["shim"]["current_A"])
+    assert np.abs(currents).max() > 0.1 and poor.figures["linearity_error_max"].value <= 0.15

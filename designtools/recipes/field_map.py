@@ -56,9 +56,9 @@ class Volume:
         return self.grid.frequency
 
 
-def read_volumes(spec) -> tuple[Volume, ...]:
-    """Every map of the spec; raises SpecError, naming its key, for one that cannot be used."""
-    keys = [f"subjects.{k}" for k in range(len(spec.subjects))] or ["field_map"]
+def read_volumes(spec, keys=None) -> tuple[Volume, ...]:
+    """Every map of the spec; raises SpecError, naming its key (by default that of a shim), for one that cannot be used."""
+    keys = keys or [f"subjects.{k}" for k in range(len(spec.subjects))] or ["field_map"]
     names = [f"map {k + 1}" for k in range(len(keys))] if len(keys) > 1 else [""]
     return tuple(_read_one(spec, asked, key, name) for asked, key, name in zip(spec.maps, keys, names))
 

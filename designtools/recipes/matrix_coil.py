@@ -16,7 +16,7 @@ from designtools import regions
 from designtools.inductance import loop_array_inductance
 from designtools.problem import Design, Free, Limit, Problem, Quantity, Term
 from designtools.quantities import field
-from designtools.recipes import targets
+from designtools.recipes import matrix_coil_shim, targets
 from designtools.recipes.matrix_coil_evidence import evidence
 from designtools.recipes.product import Product, Recipe
 from designtools.recipes.shim_sets import place_loops
@@ -42,6 +42,7 @@ class Setting:
     resistance: float
     shapes: dict
     reach: dict
+    duty: matrix_coil_shim.Duty | None = None
 
     @property
     def b0(self) -> np.ndarray:
@@ -58,7 +59,7 @@ def prepare(spec) -> Setting:
     asked = {t.name: SimpleNamespace(target=t, region=spec.region) for t in spec.targets}
     shapes = {name: targets.shape_of(each) for name, each in asked.items()}
     reach = {name: targets.reach_of(each, shapes[name]) for name, each in asked.items()}
-    return Setting(spec, loops, matrix, conductor.effective_resistivity * length / conductor.area, shapes, reach)
+    return Setting(spec, loops, matrix, conductor.effective_resistivity * length / conductor.area, shapes, reach, matrix_coil_shim.duty(spec, loops))
 
 
 # --- the convex problem ---------------------------------------------------------------------------
@@ -66,16 +67,21 @@ def prepare(spec) -> Setting:
 
 def start(setting: Setting) -> Design:
     """The array once per wanted field, without current."""
-    return Design({t.name: setting.loops for t in setting.spec.targets})
+    shim = {} if setting.duty is None else {matrix_coil_shim.PART: setting.loops}
+    return Design({t.name: setting.loops for t in setting.spec.targets} | shim)
 
 
 def problem(setting: Setting) -> Problem:
     """Least power of each field, within its error and the amplifiers' current and voltage."""
     spec, points = setting.spec, regions.ellipsoid(setting.spec.region.half_widths, setting.spec.region.centre, ORDER, "surface")
     most = spec.channels.current * spec.elements.turns
-    free = [Free(lambda d, n=t.name: d.parts[n].current, -most, most, name=t.name) for t in spec.targets]
+    free = [Free(lambda d, n=name: d.parts[n].current, -most, most, name=name) for name in start(setting).parts]
     terms = [Term(_currents(t.name, 1.0), scale=most) for t in spec.targets]
     limits = [limit for k, t in enumerate(spec.targets) for limit in _limits(setting, k, t, points)]
+    if setting.duty is not None:
+        drive = jnp.asarray(volts_per_ampere(setting) / spec.elements.turns)
+        terms += matrix_coil_shim.terms(spec, setting.duty)
+        limits += [limit for t in spec.targets for limit in matrix_coil_shim.limits(spec, t.name, most, drive, setting.resistance)]
     return Problem(start(setting), free, terms, limits)
 
 
@@ -112,7 +118,7 @@ def solve(setting: Setting, progress=None) -> Solution:
 
 def wind(setting: Setting, solution: Solution) -> Product:
     """The array with the currents of the first field; each field is a stage."""
-    stages = {t.name: solution.design.parts[t.name] for t in setting.spec.targets}
+    stages = {name: solution.design.parts[name] for name in start(setting).parts}
     first = next(iter(stages.values()))
     return Product(Assembly([Loops(*(np.asarray(v) for v in (first.centre, first.normal, first.radius, first.current)))]), stages)
 

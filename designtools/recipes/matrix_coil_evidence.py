@@ -6,6 +6,7 @@ import numpy as np
 
 from designtools import audit
 from designtools.fields import field_gradient, force, torque
+from designtools.recipes import matrix_coil_shim
 from designtools.recipes.product import Evidence
 from designtools.result import Ball, Figure, PlaneMap, Table
 from designtools.sources import Assembly, Loops, Uniform
@@ -18,7 +19,7 @@ def evidence(setting, solution, product, progress) -> Evidence:
     """Figures of the worst of the wanted fields, tables of all of them, maps of how they encode."""
     spec = setting.spec
     points = audit.unseen_points(spec.region.half_widths, spec.region.centre, spec.audit.points, spec.audit.seed)
-    rows = {t.name: _of_target(setting, t, product.stages[t.name], points) for t in spec.targets}
+    rows = {t.name: _of_target(setting, t, product.stages[t.name], points, _shim_currents(setting, product)) for t in spec.targets}
     progress("comparing with magpylib")
     judge = audit.against_magpylib(product.source, points.points[:120])
     figures = _figures(setting, solution, product, rows)
@@ -28,19 +29,34 @@ def evidence(setting, solution, product, progress) -> Evidence:
         "magpylib": judge,
         "points": {"count": len(points), "seed": spec.audit.seed},
     }
+    if setting.duty is not None:
+        figures |= matrix_coil_shim.figures(setting, np.asarray(product.stages[matrix_coil_shim.PART].current))
+        record["channels"]["shim"] = {"current_A": _shim_currents(setting, product).tolist()}
     progress("how the fields encode")
     return Evidence(figures, record, _drawn(setting, product, rows, points), (), _implied(spec))
 
 
-def _of_target(setting, target, loops, points) -> dict:
-    """Error, currents, voltages and power of one field."""
+def _shim_currents(setting, product) -> np.ndarray:
+    """Currents (N,) A that flow all the time; zero without shim duty."""
+    loops = product.stages.get(matrix_coil_shim.PART)
+    return np.zeros(len(setting.inductance)) if loops is None else np.asarray(loops.current) / setting.spec.elements.turns
+
+
+def _of_target(setting, target, loops, points, shim) -> dict:
+    """Error, currents, voltages and power of one field, with what the shim currents (N,) A add in the worse sense."""
     currents = np.asarray(loops.current) / setting.spec.elements.turns
     error = np.asarray(loops.field(points.points)) @ setting.b0 - target.strength * setting.shapes[target.name](points.points)
     drive = setting.inductance / setting.spec.channels.rise_time + setting.resistance * np.eye(len(currents))
     return {
-        "currents": currents, "voltages": drive @ currents, "power": float(setting.resistance * currents @ currents),
+        "currents": currents + np.copysign(shim, currents), "voltages": _worse(drive @ currents, setting.resistance * shim),
+        "power": float(setting.resistance * (currents @ currents + shim @ shim)),
         "error": float(np.abs(error).max() / (target.strength * setting.reach[target.name])), "allowed": target.error,
     }  # fmt: skip
+
+
+def _worse(a, b):
+    """a with the magnitude of b on top."""
+    return a + np.copysign(b, a)
 
 
 def _figures(setting, solution, product, rows) -> dict[str, Figure]:
@@ -97,9 +113,11 @@ def _drawn(setting, product, rows, points) -> dict:
         "fields": _field_table(setting, product, rows, points),
         "channels": _channel_table(rows),
     }
+    if setting.duty is not None:
+        plots["shim"] = matrix_coil_shim.table(setting, _shim_currents(setting, product))
     if len(rows) > 1:
         plots["angles"] = _angle_table(setting, product, points)
-    return plots | {f"encoding_{k + 1}": _encoding_map(setting, name, loops) for k, (name, loops) in enumerate(product.stages.items())}
+    return plots | {f"encoding_{k + 1}": _encoding_map(setting, name, product.stages[name]) for k, name in enumerate(rows)}
 
 
 def _field_table(setting, product, rows, points) -> Table:
@@ -121,7 +139,7 @@ def _channel_table(rows) -> Table:
 
 def _angle_table(setting, product, points) -> Table:
     """Median angle between the directions in which two fields encode, where both do."""
-    slopes = {name: _slopes(setting, loops, points.points) for name, loops in product.stages.items()}
+    slopes = {t.name: _slopes(setting, product.stages[t.name], points.points) for t in setting.spec.targets}
     cell = lambda a, b: "" if a == b else f"{_median_angle(slopes[a], slopes[b]):.1f}"
     lines = tuple((a, *(cell(a, b) for b in slopes)) for a in slopes)
     return Table("Angles between fields (deg)", ("", *slopes), lines, "Median over the region of the angle between the slopes of B·b0; 90 deg encodes best.")

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from designtools.spec.base import Audit, Model, PositiveCurrent, PositiveTime, PositiveVoltage, Region, Spec, mm
+from designtools.spec.base import Audit, Model, PositiveCurrent, PositiveTime, PositiveVoltage, Region, Spec, Weight, mm
 from designtools.spec.gradient import BackgroundMagnet, Conductor, Target
 from designtools.spec.loop_array import LoopArray
+from designtools.spec.shim import FieldMap
 
 
 class Wanted(Target):
@@ -29,6 +30,17 @@ class Channels(Model):
     """Duration of the linear ramp from zero to the currents of a field, at whose end the voltage counts."""
 
 
+class ShimDuty(Model):
+    """A measured map that the array holds flat all the time, besides its fields."""
+
+    field_map: FieldMap
+    """The field to flatten."""
+    origin: Literal["mask_centre", "scanner"] = "scanner"
+    """Where in the map the origin of this spec lies: at the scanner's isocentre, or amid the mask."""
+    weight: Weight = 10.0
+    """What the share of the map's variance that is left costs, against the power of one field with all channels at their limit."""
+
+
 class MatrixCoil(Spec):
     """An array of independently driven loops; every wanted field is a convex problem in their currents."""
 
@@ -46,6 +58,8 @@ class MatrixCoil(Spec):
     """The amplifiers."""
     magnet: BackgroundMagnet | None = None
     """The main magnet; without it, the torque on an element is not evaluated."""
+    shim: ShimDuty | None = None
+    """Shim duty: currents that flow all the time and share the amplifiers with every field."""
     audit: Audit = Audit()
     """The independent check."""
 
@@ -54,6 +68,8 @@ class MatrixCoil(Spec):
         for index, name in enumerate(names):
             if name in names[:index]:
                 yield f"targets.{index}.name", f"must differ from the names before it, got {name!r} again"
+            if name == "shim" and self.shim is not None:
+                yield f"targets.{index}.name", "must not be 'shim', which is what the shim duty is called"
         elements = self.elements
         if elements.arrangement == "cylinder" and elements.radius <= max(self.region.half_widths):
             yield "elements.radius", f"must exceed the region, which reaches {mm(max(self.region.half_widths))}, got {mm(elements.radius)}"
