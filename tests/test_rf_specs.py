@@ -158,6 +158,7 @@ def test_a_kept_solution_gives_the_same_evidence(tmp_path):
         (COIL, {"coil": {"type": "solenoid", "radius": "120 mm", "length": "0.2 m", "turns": 6}}, "coil.axis: must have its field across frame.b0_axis"),
         (COIL, {"coil": {"type": "spiral", "radius": "60 mm", "inner_radius": "70 mm", "turns": 6}}, "coil.inner_radius: must be less than radius = 60 mm"),
         (COIL, {"phantom__layers__0__conductivity": 0}, "phantom: must hold at least one material with conductivity"),
+        (COIL, {"tolerance": 1e-17}, "tolerance: must be from 1e-12 to 1 %"),
         (COIL, {"field": "20 T"}, "frequency from 0.1 MHz to 600 MHz"),
         (COIL, {"region__centre": [1, 0, 0]}, "region: must hold tissue"),
         (COIL, {"nucleus": "2H"}, "nucleus: must be 1H, 13C"),
@@ -201,6 +202,9 @@ def test_limits_of_the_model_are_said():
     model = load(COIL | {"method": "quasi_static", "field": "7 T", "coil": ARRAY | {"capacitors": 1}})
     setting = recipe(model).prepare(model)
     assert len(setting.warnings) == 2 and all("OUTSIDE MODEL" in w for w in setting.warnings)
+    coarse = load(COIL | {"field": "7 T", "phantom": SPHERE | {"voxel": "20 mm"}, "coil": ARRAY | {"capacitors": 12, "radius": "130 mm"}})
+    (warning,) = recipe(coarse).prepare(coarse).warnings
+    assert "voxels of 20 mm are" in warning
     assert section_length(model) == pytest.approx(np.pi * 0.115, rel=1e-9)
 
 

@@ -554,3 +554,38 @@ def test_patterns_are_independent_in_field_and_power():
     gram = field.T @ field
     assert (np.diff(np.diag(gram)) < 0).all()
     np.testing.assert_allclose(gram / np.sqrt(np.outer(np.diag(gram), np.diag(gram))), np.eye(5), atol=1e-7)
+
+
+def test_finished_coils_shim(tmp_path):
+    """Two wound squares in folders of their own; a map that is minus twice the one and half the other."""
+    from designtools.result import Result, write
+    from designtools.windings.winding import Track, Winding
+
+    asked = {"kind": "shim", "name": "coils", "origin": "scanner", "limits": {"current": 5}}
+    squares = []
+    for k, (axis, place) in enumerate((((1, 2), 0.15), ((0, 1), 0.12))):
+        corners = np.zeros((5, 3))
+        corners[:, axis[0]], corners[:, axis[1]] = 0.05 * np.array([1, -1, -1, 1, 1]), 0.05 * np.array([1, 1, -1, -1, 1])
+        corners[:, ({0, 1, 2} - set(axis)).pop()] = place
+        winding = Winding(f"square {k}", (Track(corners, np.tile([0, 0, 1.0], (5, 1)), ("turn",) * 4),), 8.0, 2e-3, 1e-3)
+        write(Result("gradient", f"square {k}", "done", source=winding.filaments(), windings=(winding,)), tmp_path / f"square{k}")
+        squares.append(winding)
+    paths, hertz, ball = made_map(tmp_path, b0=lambda h, b: h * b, mask=lambda h, b: b)
+    folders = [str(tmp_path / f"square{k}") for k in range(2)]
+    coils = {"arrangement": "designs", "name": "squares", "folders": folders}
+    setting = shim.prepare(load(asked | {"field_map": paths, "coils": coils}))
+    unit = [GAMMA_BAR / 8 * np.asarray(w.filaments().field(setting.volumes[0].points))[:, 2] for w in squares]
+    np.testing.assert_allclose(setting.profiles[0], np.stack(unit, axis=1), rtol=1e-9)
+    values = np.zeros(ball.shape)
+    values[ball] = -2 * unit[0] + 0.5 * unit[1]
+    nibabel.save(nibabel.Nifti1Image(values, setting.volumes[0].affine), tmp_path / "b0.nii.gz")
+    again = shim.prepare(load(asked | {"field_map": paths, "coils": coils}))
+    found = np.asarray(shim.solve(again).design.parts["currents"].values)[0, 0]
+    np.testing.assert_allclose(found, [2, -0.5], atol=1e-9)
+
+
+def test_steps_count_within_a_map_only(heads):
+    spec = load({"kind": "shim", "name": "two", "subjects": heads[:2], "coils": COILS, "limits": {"current": 2, "step": 0.5}, "schedule": {"shots": "slabs", "thickness": 9}})
+    result = run(spec)
+    assert result.figures["current_step_max"].value <= 0.5 * (1 + 1e-6)
+    assert result.figures["optimality_gap"].value < 1e-6

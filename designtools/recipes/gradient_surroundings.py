@@ -24,7 +24,7 @@ from designtools.solve.solution import Solution
 
 ROUND = 3  # of an ellipsoid's mesh: 1280 faces
 HELD = 0.98  # of what is allowed, which the optimiser uses: turns are not the sheet, other meshes not its own
-COOL = 0.94  # the same of a temperature: single turns make the sheet's heat uneven
+COOL = 0.91  # the same of a temperature: single turns make the sheet's heat uneven
 SPARSE = 8  # closest pitches, beyond which tracks are taken to be apart
 SPOTS, APART = 6, 0.2  # spots of a sheet held at once, how far apart in radii of the primary
 HOT = 1.01  # excess of a temperature over its limit that counts as none

@@ -21,6 +21,7 @@ from designtools.spec.gradient import MATERIALS
 
 LIGHT = 299792458.0  # m/s
 SLOW = 0.4  # |k| a up to which quasi-statics errs by about 1 %
+COARSE = 0.6  # |k| h from which E errs by more than a tenth
 EVEN = 1 / 15  # of a wavelength: longer sections between capacitors do not carry an even current
 
 
@@ -51,7 +52,7 @@ def prepare(spec) -> Setting:
     _refuse_meeting(body, coil, spec)
     size = solution.electrical_size(body, spec.frequency)
     method = spec.method if spec.method != "auto" else "quasi_static" if size <= SLOW else "full_wave"
-    setting = Setting(spec, body, coil, method, tuple(_warnings(spec, size, method)))
+    setting = Setting(spec, body, coil, method, tuple(_warnings(spec, body, size, method)))
     if not in_region(setting).any():
         raise SpecError([Mistake("", "region", "must hold tissue of the phantom, got none; move it or leave it out")])
     _refuse_along_b0(setting)
@@ -149,7 +150,10 @@ def _refuse_meeting(body, coil, spec) -> None:
         raise SpecError([Mistake("", "coil", words)])
 
 
-def _warnings(spec, size: float, method: str):
+def _warnings(spec, body: Body, size: float, method: str):
+    phase = size / (np.ptp(body.centres, axis=0).max() / 2) * body.spacing
+    if method == "full_wave" and phase > COARSE:
+        yield f"voxels of {body.spacing * 1e3:g} mm are {phase / (2 * np.pi):.2f} wavelengths in the body wide, more than {COARSE / (2 * np.pi):.2f}: fields err by more than 10 %, figures are OUTSIDE MODEL; use smaller voxels"
     if method == "quasi_static" and size > 1:
         yield f"|k| a is {size:.2f}: quasi-statics is OUTSIDE MODEL above 1; use `method: full_wave`"
     longest = section_length(spec) / (LIGHT / spec.frequency)

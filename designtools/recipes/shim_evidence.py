@@ -129,8 +129,10 @@ def _current_figures(setting, solution) -> dict[str, Figure]:
         "power": Figure(float(loss.mean()), "W", "copper at 20 degC without leads, mean over the shots"),
         "power_peak": Figure(float(loss.max()), "W", "copper at 20 degC without leads, in the shot that heats most"),
     }
-    if len(values) > 1:
-        figures["current_step_max"] = Figure(float(np.abs(np.diff(values[:, :, amperes], axis=0)).max()), "A", "largest change of a channel from one shot to the next")
+    together = np.array([a.volume == b.volume for a, b in zip(setting.shots, setting.shots[1:])], bool)  # of the same map
+    if together.any():
+        steps = np.abs(np.diff(values[:, :, amperes], axis=0))[together]
+        figures["current_step_max"] = Figure(float(steps.max()), "A", "largest change of a channel from one shot to the next")
     if lengths.sum():
         figures["resistance"] = Figure(float(resistance[lengths > 0].max()), "ohm", "of one loop, copper at 20 degC, without leads")
         figures["conductor_length"] = Figure(float(lengths.sum()), "m", "all turns of all loops, without leads")

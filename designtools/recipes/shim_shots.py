@@ -278,7 +278,7 @@ def _one_by_one(setting, volume, matrix, frequency, shots, chosen) -> Solved:
 
 def _convex(setting, volume, matrix, frequency, shot: Shot, chosen):
     spec = setting.spec
-    weights = volume.weights[shot.index] / volume.weights[shot.index].mean()
+    weights = volume.weights[shot.index] / (volume.weights[shot.index].mean() or 1.0)
     target = frequency[shot.index]
     size = spec.knee if spec.criterion == "huber" else float(target.std()) or 1.0
     residual = shim.residual_frequency(matrix[shot.index], target, weights)

@@ -443,6 +443,8 @@ def _content(value):
         return {name: _content(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, (tuple, list)):
         return [_content(item) for item in value]
+    if isinstance(value, Path) and value.is_dir():  # a result folder: what its files hold, without times and pictures
+        return {str(file.relative_to(value)): _content(file) for file in sorted(value.glob("geometry/*.csv"))}
     if isinstance(value, Path):
         return hashlib.sha256(value.read_bytes()).hexdigest()
     return value

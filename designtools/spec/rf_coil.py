@@ -258,8 +258,8 @@ class RFBase(Spec):
         return GAMMA_BARS[self.nucleus] * self.field
 
     def inconsistencies(self):
-        if self.tolerance > 1e-2:
-            yield "tolerance", f"must be at most 1 %, got {self.tolerance:g}"
+        if not 1e-12 <= self.tolerance <= 1e-2:
+            yield "tolerance", f"must be from 1e-12 to 1 %, got {self.tolerance:g}"
         if self.frequency > 600e6 or self.frequency < 1e5:
             yield "field", f"must give a frequency from 0.1 MHz to 600 MHz, got {self.frequency / 1e6:.4g} MHz"
         if self.phantom.layers and self.coil.type not in ("loop", "helmholtz", "spiral", "helmet") and self.coil.radius is not None:
