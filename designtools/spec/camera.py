@@ -94,7 +94,7 @@ class Camera(Spec):
     """Spaces without probes."""
     spacing: NonNegativeLength = 0.0
     """Smallest distance between two probes."""
-    droplet_radius: PositiveLength = "1 mm"
+    droplet_radius: PositiveLength = "3 mm"
     """Radius of a probe, for drawings."""
     region: Ball
     """The ball over which the noise of the fitted field counts."""
