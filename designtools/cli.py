@@ -224,7 +224,7 @@ def check(spec: SpecFile, changes: Changes = None, json_output: Json = False):
 @app.command()
 @exits
 def new(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="gradient, magnet or shim")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="gradient, magnet, halbach, shim, camera, rf_coil or rf_shim")],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="where to write it; stdout if left out")] = None,
 ):
     """Write a commented starter spec."""

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from designtools.export.names import siblings
+from designtools.export.names import file_stem, siblings
+
+
+FIELD = "b0.nii.gz"
 
 
 def refuses(result) -> str:
@@ -15,10 +18,15 @@ def refuses(result) -> str:
 
 
 def write(result, path: Path) -> tuple[Path, ...]:
-    """One float32 image per map; the first takes `path`, the others `stem-name` beside it."""
+    """One float32 image per map; the first takes `path`, the others `stem-name` beside it.
+
+    In a result folder b0.nii.gz is a map of the main field: a first image of something else takes its own name.
+    """
     import nibabel
 
     images = _images(result)
+    if path.name == FIELD and not images[0].name.startswith("b0"):
+        path = path.with_name(f"{file_stem(images[0].name)}.nii.gz")
     files = [path, *siblings(path, [path.name, *(image.name for image in images[1:])])[1:]]
     for file, image in zip(files, images):
         header = nibabel.Nifti1Header()
