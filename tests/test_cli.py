@@ -152,7 +152,7 @@ def test_new_never_overwrites_a_map(tmp_path):
     assert not (tmp_path / "s.yaml").exists()
 
 
-@pytest.mark.parametrize("kind, words", [("camera", "not yet available"), ("gradeint", "did you mean 'gradient'")])
+@pytest.mark.parametrize("kind, words", [("system", "not yet available"), ("gradeint", "did you mean 'gradient'")])
 def test_new_refuses_in_words(kind, words):
     done = call("new", kind)
     assert done.exit_code == 2 and words in done.stderr and done.stdout == ""

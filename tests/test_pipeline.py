@@ -245,9 +245,12 @@ def test_a_stored_solution_comes_back_whole(tmp_path):
     back = store.load_solution(tmp_path / "kept.npz", "print", gradient.start(setting))
     assert [p.name for p in tmp_path.iterdir()] == ["kept.npz"]
     for f in dataclasses.fields(Solution):
-        if f.name not in ("design", "x"):
+        if f.name not in ("design", "x", "extra"):
             assert getattr(back, f.name) == getattr(solution, f.name), f.name
     np.testing.assert_array_equal(back.x, solution.x)
+    assert solution.extra and set(back.extra) == set(solution.extra)  # the turns travel with it
+    for name, values in solution.extra.items():
+        np.testing.assert_array_equal(back.extra[name], values)
     for name, part in solution.design.parts.items():
         np.testing.assert_array_equal(back.design.parts[name].stream, part.stream)
     point = np.array([[0.01, 0.02, 0.03]])

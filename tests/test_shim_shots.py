@@ -589,3 +589,45 @@ def test_steps_count_within_a_map_only(heads):
     result = run(spec)
     assert result.figures["current_step_max"].value <= 0.5 * (1 + 1e-6)
     assert result.figures["optimality_gap"].value < 1e-6
+
+
+# --- a scanner's own calibration --------------------------------------------------------------------------------
+
+MEASURED = Path(__file__).parent / "reference" / "siemens_shim_calibration.npz"
+SIEMENS = ("X", "Y", "Z", "Z2", "ZX", "ZY", "X2-Y2", "XY")
+
+
+def calibration():
+    """Field per unit of each shim of a Siemens 3 T scanner at 1500 points of a phantom (HarmonizedMRI/B0shimming @5d3cf23, MIT)."""
+    with np.load(MEASURED) as data:
+        return data["points_m"].astype(float), data["frequency_hz"].astype(float), data["setting"].astype(float)
+
+
+def test_second_order_fits_the_measured_shims():
+    """What is left of each map is noise; and the factors are the maker's: ZX means 2zx, XY 2xy."""
+    from designtools.quantities.monitoring import basis
+
+    points, maps, setting = calibration()
+    matrix = basis(points, 2, 0.1)
+    left = maps - matrix @ np.linalg.lstsq(matrix, maps, rcond=None)[0]
+    assert np.sqrt(np.mean(left**2, axis=0)).max() <= 0.74
+    terms = np.stack([np.asarray(from_shim_terms({name: 1.0}, "siemens", 0.1).component(points)) for name in SIEMENS], axis=1) * GAMMA_BAR
+    found = np.linalg.lstsq(np.column_stack([terms, np.ones(len(points))]), maps / setting, rcond=None)[0][:8]
+    assert sorted(np.abs(found).argmax(axis=0)) == list(range(8))  # each shim is one term, in the order of that scanner's software
+    np.testing.assert_allclose(np.abs(found).max(axis=0), 1.0, atol=0.035)
+
+
+def test_a_calibration_turns_terms_into_real_channels(tmp_path):
+    """Channels of two terms each, and one with an offset; a map made of them is undone by their currents."""
+    table = "term,first,second\nX,1.0,0.2\nZ2,0,3.0\noffset,5,0\n"
+    (tmp_path / "calibration.csv").write_text(table)
+    coils = harmonics(2, convention="siemens", calibration=str(tmp_path / "calibration.csv"), amplitudes={"second": 2.0})
+    setting = shim.prepare(spec_of("ge3t", coils))
+    points = setting.volumes[0].points
+    plain = {name: GAMMA_BAR * np.asarray(from_shim_terms({name: 1.0}, "siemens", 0.1, axes="RAS").component(points)) for name in ("X", "Z2")}
+    np.testing.assert_allclose(setting.profiles[0][:, 0], plain["X"] + 5, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(setting.profiles[0][:, 1], 0.2 * plain["X"] + 3 * plain["Z2"], rtol=1e-9, atol=1e-9)
+    assert setting.channels[0].names == ("first", "second") and setting.channels[0].most.tolist() == [np.inf, 2.0]
+    (tmp_path / "calibration.csv").write_text("term,first\nQ,1.0\n")
+    with pytest.raises(SpecError, match="rows named X, Y, Z"):
+        shim.prepare(spec_of("ge3t", coils))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -156,15 +157,33 @@ def _harmonics(spec, s, key: str) -> Channels:
     if s.convention and (spec.frame.bore_axis != (0.0, 0.0, 1.0) or spec.frame.b0_axis != (0.0, 0.0, 1.0)):
         raise SpecError([Mistake("", f"{key}.convention", f"must be left out unless bore and B0 lie along z, got {maker}")])
     terms = terms_of(s)
-    known = {name for name, *_ in terms}
+    names, units = tuple(name for name, *_ in terms), tuple(unit for _, unit, *_ in terms)
+    if s.calibration is not None:
+        names, _ = read_calibration(s.calibration, names, f"{key}.calibration")
+        units = ("unit",) * len(names)
     for name in s.amplitudes or {}:
-        if name not in known:
-            raise SpecError([Mistake("", f"{key}.amplitudes", f"must name terms among {', '.join(sorted(known))}, got {name!r}")])
-    most = np.array([(s.amplitudes or {}).get(name, np.inf) for name, *_ in terms])
+        if name not in names:
+            raise SpecError([Mistake("", f"{key}.amplitudes", f"must name channels among {', '.join(names)}, got {name!r}")])
+    most = np.array([(s.amplitudes or {}).get(name, np.inf) for name in names])
     if not (most > 0).all():
         raise SpecError([Mistake("", f"{key}.amplitudes", "must be positive; leave a term out by a set of a lower order")])
-    units = tuple(unit for _, unit, *_ in terms)
-    return Channels(s, tuple(name for name, *_ in terms), units, most, np.zeros(len(terms)))
+    return Channels(s, names, units, most, np.zeros(len(names)))
+
+
+def read_calibration(path, terms, key: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the channels (C,), and how much of each term, then of the offset (Hz), one unit of each makes (K+1,C)."""
+    lines = [line for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip() and not line.startswith("#")]
+    wanted = f"a table with a header of channels and rows named {', '.join(terms)} or offset"
+    try:
+        (_, *names), *rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+        matrix = np.zeros((len(terms) + 1, len(names)))
+        for name, *values in rows:
+            matrix[(*terms, "offset").index(name)] = [float(v) for v in values]
+    except ValueError as error:
+        raise SpecError([Mistake("", key, f"must hold {wanted}, got '{path}': {error}")]) from None
+    if not names or not np.isfinite(matrix).all():
+        raise SpecError([Mistake("", key, f"must hold {wanted}, with finite numbers, got '{path}'")])
+    return tuple(names), matrix
 
 
 def terms_of(s) -> list[tuple]:
@@ -194,7 +213,12 @@ def _harmonic_profile(spec, channels, volume: Volume) -> np.ndarray:
     frame = np.stack([first, np.cross(axis, first), axis]) if own is None else np.diag(conventions.flips("RAS", own.axes).diagonal())
     cosine, sine = solid_harmonics(np.asarray(volume.points) @ frame.T, channels.set.order)
     tables = {"cosine": cosine, "sine": sine}
-    return GAMMA_BAR * np.stack([factor * tables[table][:, n, m] for _, _, table, n, m, factor in terms_of(channels.set)], axis=1)
+    terms = terms_of(channels.set)
+    profile = GAMMA_BAR * np.stack([factor * tables[table][:, n, m] for _, _, table, n, m, factor in terms], axis=1)
+    if channels.set.calibration is None:
+        return profile
+    matrix = read_calibration(channels.set.calibration, tuple(name for name, *_ in terms), "coils.calibration")[1]
+    return profile @ matrix[:-1] + matrix[-1]
 
 
 def _profiles(spec, s, key: str) -> Channels:

@@ -26,7 +26,7 @@ from designtools.spec.surroundings import PositiveFrequency, PositivePower
 
 # further arrangements of a coil set: channels that are no loops
 SETS = ARRANGEMENTS | {
-    "harmonics": (("order",), ("convention", "amplitudes")),
+    "harmonics": (("order",), ("convention", "amplitudes", "calibration")),
     "profiles": (("path",), ()),
     "designs": (("folders",), ()),
     "patterns": (("surface", "count", "contours"), ()),
@@ -105,7 +105,10 @@ class CoilSet(LoopArray):
     convention: Literal["siemens", "philips", "ge", "cartesian"] | None = None
     """Whose terms and units the amplitudes are told in, as far as it has terms; else T/m^n of r^n P_n^m."""
     amplitudes: dict[str, float] | None = None
-    """Largest magnitude of a term, in its unit, by its name; terms left out are unlimited."""
+    """Largest magnitude of a term, or of a channel of `calibration`, in its unit, by its name; those left out are unlimited."""
+    calibration: ExistingFile | None = None
+    """Table of what each real channel makes: a row per term (its name, or `offset` in Hz), a column per channel, in the terms'
+    units per unit of the channel; the header names the channels.  Without it every term is a channel by itself."""
     folders: Annotated[tuple[ExistingFolder, ...], Field(min_length=1, max_length=40)] | None = None
     """Result folders of finished designs, relative to this file; each is a channel."""
     surface: Surface | None = None
