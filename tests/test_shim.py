@@ -35,7 +35,7 @@ def channel_currents(setting, solution):
 def with_spec(setting, overrides):
     """The same maps and loops with other limits or criteria, whose channels follow the spec."""
     spec = load_spec(SPEC, overrides)
-    return replace(setting, spec=spec, channels=channels_of(spec))
+    return replace(setting, spec=spec, channels=channels_of(spec, setting.volumes))
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from designtools.quantities import acoustics, concomitant, cooling, driving, eddy, electric_surface, skin_effect, stimulation
+from designtools.quantities import acoustics, concomitant, driving, eddy, electric_surface, skin_effect, stimulation
 from designtools.recipes.gradient_setting import background, volume
 from designtools.recipes.gradient_surroundings import ROUND, skin
+from designtools.recipes.gradient_turns import wire_rise
 from designtools.regions import Region
 from designtools.result import Figure, Lines, SurfaceMap, Table
-from designtools.windings.displacement import on_faces
 
 FACES = 4000  # of a person's surface, up to which it is divided for the audit
 SEEN = 400  # points at which the eddy currents' field is looked at
@@ -177,20 +177,13 @@ def _cooling(setting, product) -> Effects:
         tracks = [t for w in product.windings if w.name in {p.name for p in layer.patches} for t in w.tracks]
         if not tracks:
             continue
-        theta = _wire_rise(spec, layer, tracks, product.windings[0].current)
+        theta = wire_rise(spec, layer, tracks, product.windings[0].current)
         rise = max(rise, float(theta.max()))
         plots[f"temperature_{layer.name}"] = SurfaceMap(
             f"Temperature of the {layer.name}", layer.mesh.vertices, layer.mesh.faces, theta, "K", label="above the coolant", caption="Heat of the turns as wound, carried along the surface and into the coolant.",
         )  # fmt: skip
     figure = Figure(rise, "K", "heat of the wires on the surface with lateral spreading, at conductor.temperature and cooling.duty")
     return Effects({"temperature_rise_max": figure}, plots, _limit("temperature_rise_max", spec.cooling.limit))
-
-
-def _wire_rise(spec, layer, tracks, current: float):
-    start, end = (np.concatenate([t.points[k:][: len(t.points) - 1] for t in tracks]) for k in (0, 1))
-    share, _ = on_faces(layer.mesh, (start + end) / 2)
-    watts = spec.cooling.duty * current**2 * spec.conductor.effective_resistivity / spec.conductor.area * np.linalg.norm(end - start, axis=1)
-    return cooling.wire_rise(layer.mesh.vertices, layer.mesh.faces, share, watts, spec.cooling.heat_transfer, spec.cooling.spreading)
 
 
 # --- concomitant field ----------------------------------------------------------------------------

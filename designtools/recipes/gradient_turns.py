@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from designtools.problem import Design, Limit
+from designtools.quantities import cooling
 from designtools.recipes.gradient_between import beyond, held_at
 from designtools.recipes.gradient_problem import limits
 from designtools.recipes.gradient_setting import Setting
@@ -189,7 +190,27 @@ def _wound(setting: Setting, windings, x) -> Wound:
     least = setting.spec.winding.bend_radius
     if least:
         excess["winding.bend_radius"] = max(0.0, 1 - min((sharpest_bend(w.tracks, w.width) for w in windings), default=np.inf) / least)
+    if setting.spec.cooling is not None and setting.spec.cooling.limit is not None:
+        excess["cooling.limit"] = max(0.0, _hottest(setting, windings) / setting.spec.cooling.limit - 1)
     return Wound(windings, x, tuple(field), excess)
+
+
+def wire_rise(spec, layer, tracks, current: float) -> np.ndarray:
+    """Temperature (V,) K above the coolant at the vertices of a layer: heat of the turns as they lie, carried along the surface."""
+    start, end = (np.concatenate([t.points[k:][: len(t.points) - 1] for t in tracks]) for k in (0, 1))
+    share, _ = on_faces(layer.mesh, (start + end) / 2)
+    watts = spec.cooling.duty * current**2 * spec.conductor.effective_resistivity / spec.conductor.area * np.linalg.norm(end - start, axis=1)
+    return cooling.wire_rise(layer.mesh.vertices, layer.mesh.faces, share, watts, spec.cooling.heat_transfer, spec.cooling.spreading)
+
+
+def _hottest(setting: Setting, windings) -> float:
+    """Temperature (K) of the hottest spot of any layer above the coolant."""
+    of, rise = {patch.name: layer.name for layer in setting.layers for patch in layer.patches}, 0.0
+    for layer in setting.layers:
+        tracks = [t for w in windings if of[w.name] == layer.name for t in w.tracks]
+        if tracks:
+            rise = max(rise, float(wire_rise(setting.spec, layer, tracks, windings[0].current).max()))
+    return rise
 
 
 def _excess(setting: Setting, limit: Limit, value) -> float:
