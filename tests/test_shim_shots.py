@@ -631,3 +631,16 @@ def test_a_calibration_turns_terms_into_real_channels(tmp_path):
     (tmp_path / "calibration.csv").write_text("term,first\nQ,1.0\n")
     with pytest.raises(SpecError, match="rows named X, Y, Z"):
         shim.prepare(spec_of("ge3t", coils))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"criterion": "l1", "through_slice": "5 mm"}, "through_slice: must be left out for criterion l1"),
+        ({"through_slice": "5 mm", "layout": {}}, "layout: must be left out with through_slice"),
+        ({"schedule": {"shots": "slices"}, "layout": {}, "coils": [harmonics(1, update="static"), COILS]}, "layout: must be left out where static"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(change, words):
+    with pytest.raises(SpecError, match=words):
+        spec_of("ge3t", **({"coils": COILS, "limits": {"current": 1}} | change))

@@ -21,7 +21,8 @@ TOLERANCE = 1e-10
 
 
 class Sequence(NamedTuple):
-    """x (S,n); value and gap of the sum over all shots; violation: largest relative breach of a shared limit."""
+    """x (S,n); value and gap of the sum over all shots, the gap infinite where the solver gave up; violation: largest
+    relative breach of a shared limit."""
 
     x: np.ndarray
     value: float
@@ -61,6 +62,8 @@ def solve(H, g, most, shared: Shared) -> Sequence:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an inaccurate answer is judged by its own certificate
         problem.solve(solver=cp.CLARABEL, tol_gap_abs=TOLERANCE, tol_gap_rel=TOLERANCE, tol_feas=TOLERANCE)
+    if t.value is None:  # zero is admissible, and says nothing of the optimum
+        return Sequence(np.zeros_like(g), 0.0, np.inf, 0.0)
     x = np.clip(t.value, -1, 1) * most
     pull, weight, fixed = _multipliers(x, most, size, shared, moved, still, moving, held, power)
     return Sequence(x, _value(H, g, x), _value(H, g, x) - _bound(H, g, most, shared, x, pull, weight, fixed), _violation(x, shared))

@@ -138,41 +138,23 @@ def sentence_error(text: str) -> PydanticCustomError:
     return PydanticCustomError("sentence", "{sentence}", {"sentence": text})
 
 
-def _existing_file(value, info: ValidationInfo) -> Path:
-    """A file beside the spec, as an absolute path."""
-    if not isinstance(value, (str, Path)):
-        raise sentence_error(f"must be the path of a file, got {value!r}")
-    folder = Path((info.context or {}).get("folder", "."))
-    path = (folder / Path(value).expanduser()).resolve()
-    if not path.is_file():
-        raise sentence_error(f"must be an existing file, got {str(value)!r}; looked for {path}")
-    return path
+def _existing(what: str, exists):
+    """Reader of a path beside the spec that must exist as `what`; hands it on absolute."""
+
+    def read(value, info: ValidationInfo) -> Path:
+        if not isinstance(value, (str, Path)):
+            raise sentence_error(f"must be the path of a {what}, got {value!r}")
+        path = (Path((info.context or {}).get("folder", ".")) / Path(value).expanduser()).resolve()
+        if not exists(path):
+            raise sentence_error(f"must be an existing {what}, got {str(value)!r}; looked for {path}")
+        return path
+
+    return read
 
 
-ExistingFile = Annotated[
-    Path,
-    BeforeValidator(_existing_file),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "description": "path, relative to the spec file"}),
-]
-
-
-def _existing_folder(value, info: ValidationInfo) -> Path:
-    """A folder beside the spec, as an absolute path."""
-    if not isinstance(value, (str, Path)):
-        raise sentence_error(f"must be the path of a folder, got {value!r}")
-    path = (Path((info.context or {}).get("folder", ".")) / Path(value).expanduser()).resolve()
-    if not path.is_dir():
-        raise sentence_error(f"must be an existing folder, got {str(value)!r}; looked for {path}")
-    return path
-
-
-ExistingFolder = Annotated[
-    Path,
-    BeforeValidator(_existing_folder),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "description": "path, relative to the spec file"}),
-]
+_PATH = PlainSerializer(str), WithJsonSchema({"type": "string", "description": "path, relative to the spec file"})
+ExistingFile = Annotated[Path, BeforeValidator(_existing("file", Path.is_file)), *_PATH]
+ExistingFolder = Annotated[Path, BeforeValidator(_existing("folder", Path.is_dir)), *_PATH]
 
 
 def inconsistent(*found: tuple[str, str]) -> PydanticCustomError:

@@ -284,6 +284,8 @@ class Shim(Spec):
         if self.limits is not None and self.limits.step is not None and not scheduled:
             yield "limits.step", "must be left out for a global shim, which has one shot"
         if self.criterion != "least_squares":
+            if self.through_slice:
+                yield "through_slice", f"must be left out for criterion {self.criterion}; try least_squares"
             for name in coupled:
                 yield f"limits.{name}", f"must be left out for criterion {self.criterion}: only least squares joins the shots"
             if self.schedule.trace:
@@ -298,6 +300,10 @@ class Shim(Spec):
             yield "layout", "must be left out unless the criterion is least_squares without a breathing trace"
         if self.limits is not None and any(v is not None for v in (self.limits.total_current, self.limits.power, self.limits.step)):
             yield "layout", "must be left out with limits other than `current`; choose the layout first, then limit it"
+        if self.through_slice:
+            yield "layout", "must be left out with through_slice: the layout is trained on the field alone"
+        if self.schedule.shots != "global" and any(s.update == "static" and not s.first for s in self.coils):
+            yield "layout", "must be left out where static sets and scheduled ones act together; try `first: true`"
         held = self.layout.hold_out
         if held is not None and (len(self.maps) < 2 or held >= len(self.maps)):
             yield "layout.hold_out", f"must be an index below the number of maps, {len(self.maps)}, which must be 2 or more, got {held}"
