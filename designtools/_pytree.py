@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
@@ -10,7 +11,12 @@ import numpy as np
 from designtools import precision
 
 
-def pytree(cls):
+T = TypeVar("T", bound=type[Any])
+Leaf = Any  # a number, list, NumPy array, JAX array or tracer; what was given as numbers or lists is an array of float64
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def pytree(cls: T) -> T:
     """Make `cls` a frozen dataclass and a JAX pytree.
 
     Fields declared with ``dataclasses.field(metadata={"static": True})`` are settings

@@ -32,7 +32,6 @@ app = typer.Typer(
     name="designtools",
     help="Design the hardware of an MRI scanner: from one spec file to a buildable, audited design.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -221,29 +220,50 @@ def check(spec: SpecFile, changes: Changes = None, json_output: Json = False):
         print(f"{spec}: a valid spec of kind {model.kind}: {model.name}")
 
 
+def _kinds() -> list[str]:
+    """For the shell's completion."""
+    from designtools.spec import KINDS
+
+    return list(KINDS)
+
+
+def _formats() -> list[str]:
+    """For the shell's completion."""
+    from designtools.export import FORMATS
+
+    return list(FORMATS)
+
+
 @app.command()
 @exits
 def new(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="gradient, magnet, halbach, shim, camera, rf_coil or rf_shim")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="gradient, magnet, halbach, shim, camera, rf_coil, rf_shim or system", autocompletion=_kinds)],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="where to write it; stdout if left out")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="a JSON Schema beside it, named in its first line for editors")] = False,
+    json_output: Json = False,
 ):
     """Write a commented starter spec."""
     from designtools.starters import starter, write_starter
 
+    if schema and out is None:
+        raise BadInput("--schema must come with --out FILE: the schema is written beside the spec")
     try:
-        if out is None:
-            print(starter(kind), end="")
-            return
-        for path in write_starter(kind, out):
-            print(path)
+        text = starter(kind)
+        written = [] if out is None else write_starter(kind, out, schema=schema)
     except (ValueError, FileExistsError) as error:
         raise BadInput(str(error)) from None
+    except OSError as error:
+        raise BadInput(_unusable_file(error, out)) from None
+    if json_output:
+        _print_json({"kind": kind, "files": list(map(str, written))} | ({} if written else {"text": text}))
+    else:
+        print("\n".join(map(str, written)) + "\n" if written else text, end="")
 
 
 @app.command()
 @exits
 def evaluate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE ...", help="windings: .csv, .stl or magpylib .json")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE ...", help="windings: .csv, .txt, .dat, .inp, .stl, .obj or magpylib .json")],
     spec: Annotated[Path | None, typer.Option("--spec", help="region, target and requirements to judge by")] = None,
     current: Annotated[str, typer.Option("--current", help="current in windings whose file states none")] = "1 A",
     radius: Annotated[str | None, typer.Option("--radius", help="radius of the ball to look at, without a spec")] = None,
@@ -257,14 +277,16 @@ def evaluate(
     amperes = _option("--current", current, "current")
     metres = None if radius is None else _option("--radius", radius, "length", positive=True)
     with _stdout_kept_clean():
-        from designtools import evaluate as foreign
+        from designtools import evaluate as judge
         from designtools import precision
 
         precision.enable()
         try:
-            result = foreign.evaluate(files, model, current=amperes, radius=metres, unit=unit)
-        except foreign.UnreadableWinding as error:
+            result = judge.evaluate(files, model, current=amperes, radius=metres, unit=unit)
+        except judge.UnreadableWinding as error:
             raise BadInput(str(error)) from None
+    for file, note in result.audit["read"].items():
+        _say(f"{file}: {note}")
     _show_result(result, None, json_output, title=result.name)
     return EXIT_CODES[result.status]
 
@@ -291,8 +313,9 @@ def compare(
 @exits
 def export(
     folder: ResultFolder,
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="csv, stl, glb, step, dxf, vtk, netcdf or nifti")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="csv, stl, glb, step, dxf, vtk, netcdf or nifti", autocompletion=_formats)],
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="file to write")] = None,
+    json_output: Json = False,
 ):
     """One format of a finished design."""
     with _stdout_kept_clean(), Progress() as progress:
@@ -311,47 +334,62 @@ def export(
             raise BadInput(str(error)) from None
         except OSError as error:
             raise BadInput(_unusable_file(error, out or folder)) from None
-    for path in written:
-        print(path)
+    if json_output:
+        _print_json({"format": format, "files": list(map(str, written))})
+    else:
+        print("\n".join(map(str, written)))
 
 
 @app.command()
 @exits
 def sweep(
     spec: SpecFile,
-    vary: Annotated[list[str], typer.Option("--vary", metavar="KEY.PATH=A:B:N", help="N values from A to B")],
+    vary: Annotated[list[str] | None, typer.Option("--vary", metavar="KEY.PATH=A:B:N", help="N values from A to B, or V,V,... ; a grid")] = None,
+    epsilon: Annotated[
+        str | None, typer.Option("--epsilon", metavar="KEY.PATH=A:B:N", help="tighten one limit of the spec where the trade-off gapes")
+    ] = None,
+    scatter: Annotated[
+        list[str] | None,
+        typer.Option("--scatter", metavar="KEY.PATH=SIGMA", help="tolerance of a key, or of built.position, built.angle, built.strength"),
+    ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", help="with --vary KEY=A:B: a Latin hypercube; with --scatter: how many")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="of what is drawn at random")] = 0,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="folder of the sweep")] = None,
     changes: Changes = None,
-    axes: Annotated[str | None, typer.Option("--pareto", metavar="FIGURE,FIGURE", help="axes of the plot")] = None,
+    axes: Annotated[str | None, typer.Option("--pareto", metavar="FIGURE,FIGURE", help="axes of the plot, and what --epsilon trades")] = None,
     workers: Annotated[int, typer.Option("--workers", min=0, max=256, help="processes; 0 runs in this one")] = 1,
-    cluster: Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="not in this version")] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="ADDRESS", help="Dask scheduler, such as tcp://host:8786")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted sweep")] = False,
     json_output: Json = False,
 ):
     """Many designs, a table and a Pareto plot."""
-    if cluster is not None:
-        raise BadInput(
-            f"--cluster must be left out: this version runs a sweep in local processes only, got {cluster!r}; "
-            "try --workers instead"
-        )
     from designtools import sweep as many
 
     folder = out or Path("out") / f"{spec.stem}-sweep"
-    _refuse_unwritable(folder)
-    with _stdout_kept_clean(), Progress() as progress:
-        try:
-            plan = many.plan(spec, vary, _overrides(changes))
-            outcome = many.run(plan, folder, workers=workers, resume=resume, axes=axes, progress=progress)
-        except (many.BadSweep, FileExistsError) as error:
-            raise BadInput(str(error)) from None
-        except KeyboardInterrupt:
-            raise Interrupted(_how_to_resume(folder, (folder / "sweep.sqlite").exists())) from None
-    if json_output:
-        _print_json(outcome.as_dict())
-    else:
-        print(_table(outcome.rows()))
-        print(outcome.report)
+    try:
+        plan = many.plan(spec, vary or (), _overrides(changes), epsilon=epsilon, scatter=scatter or (), samples=samples, seed=seed)
+        _refuse_unwritable(folder)
+        with _stdout_kept_clean(), Progress() as progress:
+            outcome = many.run(plan, folder, workers=workers, cluster=cluster, resume=resume, axes=axes, progress=progress)
+    except (many.BadSweep, FileExistsError) as error:
+        raise BadInput(str(error)) from None
+    except OSError as error:
+        raise BadInput(_unusable_file(error, folder)) from None
+    except KeyboardInterrupt:
+        raise Interrupted(_how_to_resume(folder, (folder / "sweep.sqlite").exists())) from None
+    _show_sweep(outcome, json_output)
     return max((EXIT_CODES.get(run["status"], FAILED) for run in outcome.runs), default=DONE)
+
+
+def _show_sweep(outcome, as_json: bool) -> None:
+    """The table of designs, the spread of a scatter, and the path of the page last."""
+    if as_json:
+        _print_json(outcome.as_dict())
+        return
+    print(_table(outcome.rows()))
+    if outcome.spread:
+        print(_table(outcome.spread_rows()))
+    print(outcome.report)
 
 
 @app.command()
@@ -360,27 +398,25 @@ def show(
     folder: ResultFolder,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page")] = True,
+    save_to: Annotated[Path | None, typer.Option("--save-to", metavar="DIR", help="where the page may write new specs")] = None,
 ):
-    """Serve the report on this machine only, until Ctrl-C."""
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+    """Serve the explorer of a design on this machine only, until Ctrl-C."""
+    with _stdout_kept_clean():
+        from designtools import precision
+        from designtools.explorer import Explorer, Unreadable
 
-    if not (folder / "report.html").is_file():
-        raise BadInput(f"must be the folder of a finished design with report.html, got {str(folder)!r}")
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    try:
-        opened = ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Quiet, directory=str(folder)))
-    except OSError as error:
-        raise BadInput(f"--port must be free, got {port}: {error.strerror}; leave it out for one that is") from None
+        precision.enable()
+        try:
+            opened = Explorer(folder, port, save_to)
+        except Unreadable as error:
+            raise BadInput(str(error)) from None
+        except OSError as error:
+            raise BadInput(f"--port must be free, got {port}: {error.strerror}; leave it out for one that is") from None
     with opened as server:
-        address = f"http://127.0.0.1:{server.server_address[1]}/report.html"
-        print(address, flush=True)
+        print(server.address, flush=True)
         _say("Ctrl-C ends")
         if browser:
-            _open_browser(address)
+            _open_browser(server.address)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
 
@@ -390,15 +426,18 @@ def show(
 def doctor(json_output: Json = False):
     """Versions, devices, precision, threads, and which optional parts are missing."""
     with _stdout_kept_clean():
-        from designtools.doctor import findings
+        from designtools.doctor import findings, problems
 
         found = findings()
+    wrong = problems(found)
     if json_output:
-        _print_json(found)
+        _print_json(found | {"problems": wrong})
         return
     for section, values in found.items():
         print(section)
         print(_table([["  " + name, str(value)] for name, value in values.items()]))
+    for sentence in wrong:
+        _say(sentence)
 
 
 # --- arguments -------------------------------------------------------------------------------------------

@@ -7,23 +7,26 @@ folder until the folder is whole, so an interrupted run resumes there.
 from __future__ import annotations
 
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-
 import designtools
 from designtools import precision
-from designtools.recipes import recipe
+from designtools.recipes import Unfinished, recipe
 from designtools.result import Result, evaluate_requirements, refuse_occupied, write
 from designtools.solve.solution import Solution, Status
 from designtools.solve.store import load_solution, store_solution
 from designtools.spec import fingerprint, load, resolved
 
 Progress = Callable[[str], None]
+PARTS = ".parts"  # folder beside a result folder, in which parts lie by their hash
 
 
 def run(spec, out=None, overrides: Mapping[str, Any] | None = None, resume: bool = False, progress: Progress | None = None) -> Result:
@@ -39,10 +42,18 @@ def run(spec, out=None, overrides: Mapping[str, Any] | None = None, resume: bool
     if out is not None:
         refuse_occupied(Path(out).absolute())
     say = progress or (lambda sentence: None)
-    hops = recipe(model)
-    clock = _Clock()
+    with ExitStack() as until_done:
+        return _hops(model, out, resume, say, until_done)
+
+
+def _hops(model, out, resume: bool, say: Progress, until_done: ExitStack) -> Result:
+    hops, clock = recipe(model), _Clock()
+    try:
+        made = _parts(hops, model, out, say, clock, until_done)
+    except Unfinished as part:
+        return _without_solution(model, part.status, str(part), clock)
     say("building the problem")
-    setting = clock.time("prepare", hops.prepare, model)
+    setting = clock.time("prepare", hops.prepare, model, *made)
     solution = clock.time("solve", _solved, hops, setting, model, out, resume, say)
     if not solution.status.ok:
         return _unfinished(model, hops, setting, solution, clock)
@@ -51,7 +62,18 @@ def run(spec, out=None, overrides: Mapping[str, Any] | None = None, resume: bool
     say("auditing on points the optimiser never saw")
     evidence = clock.time("audit", hops.evidence, setting, solution, product, say)
     result = _result(model, solution, product, evidence, clock)
-    return result if out is None else _written(result, Path(out), say)
+    return result if out is None else _written(result, Path(out), say, hops.formats)
+
+
+def _parts(hops, model, out, say: Progress, clock: _Clock, until_done: ExitStack) -> tuple:
+    """What a design is made of, designed first, as further argument of prepare; () for one that is not made of others.
+
+    Parts lie in the folder `.parts` beside the result folder, where all systems beside each other find them again.
+    """
+    if hops.parts is None:
+        return ()
+    store = Path(out).absolute().parent / PARTS if out is not None else Path(until_done.enter_context(tempfile.TemporaryDirectory()))
+    return (clock.time("parts", hops.parts, model, store, partial(run, resume=True), say),)
 
 
 class _Clock:
@@ -85,7 +107,7 @@ def state_file(out) -> Path:
 
 
 def _result(model, solution: Solution, product, evidence, clock: _Clock) -> Result:
-    asked = [{"quantity": r.quantity, "op": r.op, "limit": r.limit} for r in model.requirements]
+    asked = [r.asked for r in model.requirements]
     named = {r["quantity"] for r in asked}
     wanted = asked + [r for r in evidence.implied if r["quantity"] not in named]
     rows = evaluate_requirements(wanted, evidence.figures)
@@ -105,9 +127,11 @@ def _result(model, solution: Solution, product, evidence, clock: _Clock) -> Resu
         windings=product.windings,
         formers=product.formers,
         sheets=product.sheets,
+        parts=product.parts,
         maps=evidence.maps,
         plots=evidence.plots,
         frame=_frame(model),
+        arrays=evidence.arrays,
     )
 
 
@@ -134,12 +158,17 @@ def solver_record(solution: Solution) -> dict:
 
 def _unfinished(model, hops, setting, solution: Solution, clock: _Clock) -> Result:
     infeasible = solution.status is Status.INFEASIBLE
+    message = hops.relax(setting, solution) if infeasible else solution.status.advice
+    return _without_solution(model, "infeasible" if infeasible else "not converged", message, clock, {"solver": solver_record(solution)})
+
+
+def _without_solution(model, status: str, message: str, clock: _Clock, audit: Mapping = {}) -> Result:
     return Result(
         kind=model.kind,
         name=model.name,
-        status="infeasible" if infeasible else "not converged",
-        message=hops.relax(setting, solution) if infeasible else solution.status.advice,
-        audit={"solver": solver_record(solution)},
+        status=status,
+        message=message,
+        audit=dict(audit),
         timing_s=dict(clock.seconds),
         provenance=provenance(model),
         spec=resolved(model),
@@ -164,10 +193,10 @@ def provenance(model) -> dict:
     }
 
 
-def _written(result: Result, out: Path, say: Progress) -> Result:
+def _written(result: Result, out: Path, say: Progress, formats=None) -> Result:
     say("writing CAD, maps and the report")
     start = time.perf_counter()
-    folder = write(result, out)
+    folder = write(result, out, formats)
     state_file(out).unlink(missing_ok=True)
     seconds = {**result.timing_s, "write": time.perf_counter() - start}
     return replace(result, timing_s=seconds, folder=folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,16 @@ class Design:
     def potential(self, points):
         """Vector potential (P,3) T·m at points (P,3) m."""
         return sum(part.potential(points) for part in self.parts.values())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{escape(str(name))}</td><td>{type(part).__name__}</td><td>{_shapes(part)}</td></tr>" for name, part in self.parts.items())
+        return f"<table><thead><tr><th>part</th><th>source</th><th>numbers</th></tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _shapes(part) -> str:
+    """Names and shapes of the numbers of a source, escaped."""
+    values = vars(part).items() if hasattr(part, "__dict__") else ()
+    return escape(", ".join(f"{name} {tuple(np.shape(value))}" for name, value in values if hasattr(value, "shape")))
 
 
 @dataclass(frozen=True)

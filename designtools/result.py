@@ -11,6 +11,9 @@ A recipe prepares what the report draws as a few plain records (`Result.plots`, 
     SurfaceMap  a quantity on a triangle mesh; two-dimensional vertices mean the unrolled surface
     Histogram   counts between edges, one set or several (before, after)
     Table       rows of text and numbers
+    Matrix      what each of several things does to each other
+    Sections    layers about an axis, as rectangles
+    Scene       several designs in one view in space
     Ball        a region of interest, drawn in the three-dimensional view
 
 Values in records are SI with a unit; the report chooses readable prefixes.
@@ -19,9 +22,12 @@ Values in records are SI with a unit; the report chooses readable prefixes.
 from __future__ import annotations
 
 import dataclasses
+import glob
+import hashlib
 import json
 import math
 import os
+import platform
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +41,7 @@ import numpy as np
 from designtools.units import format as readable
 from designtools.units import parse
 
-MET, MISSED, NOT_EVALUATED = "MET", "MISSED", "NOT EVALUATED"
+MET, MISSED, NOT_EVALUATED, OUTSIDE_MODEL = "MET", "MISSED", "NOT EVALUATED", "OUTSIDE MODEL"
 STATUSES = ("done", "requirement missed", "infeasible", "not converged", "interrupted")
 Z_FRAME = {"b0_axis": "z", "bore_axis": "z"}
 
@@ -174,6 +180,46 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """`values` (n,n) in `unit` of what the columns do to the rows, by `names`; not a number where nothing is known."""
+
+    title: str
+    names: tuple[str, ...]
+    values: np.ndarray
+    unit: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One rectangle of a `Sections` drawing: along the axis `z` (low, high), across it `r` (inner, outer), in m."""
+
+    name: str
+    z: tuple[float, float]
+    r: tuple[float, float]
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Layers about an axis in half a section through it, coloured by group, with `marks` (name, half length, radius)."""
+
+    title: str
+    sections: tuple[Section, ...]
+    marks: tuple[tuple[str, float, float], ...] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Whole designs in one three-dimensional view, each switched as one: name -> Result."""
+
+    title: str
+    designs: Mapping[str, Any]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Ball:
     """A region of interest in the three-dimensional view: `radius` m, a number or three semi-axes."""
 
@@ -192,7 +238,8 @@ class Result:
 
     `source` is the audited discrete source; `windings` its tracks; `formers` name -> former, a winding's former
     having its name; `sheets` name -> stream function before winding; `maps` fields on grids; `plots` name ->
-    record for the report; `frame` names the axes of B0 and of the bore.  `folder` is set by `load`.
+    record for the report; `frame` names the axes of B0 and of the bore; `parts` name -> result folder of what the design is
+    made of, which comes to lie within its own.  `folder` is set by `load`.
     """
 
     kind: str
@@ -212,6 +259,8 @@ class Result:
     maps: Sequence[FieldMap] = ()
     plots: Mapping[str, Any] = field(default_factory=dict)
     frame: Mapping[str, str] = field(default_factory=lambda: dict(Z_FRAME))
+    parts: Mapping[str, Path] = field(default_factory=dict)
+    arrays: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
     def __post_init__(self):
@@ -233,9 +282,10 @@ def evaluate_requirements(
 ) -> list[dict]:
     """Judge each {quantity, op, limit} (limit in SI, or text with a unit) against the figures.
 
-    Returns rows {quantity, op, limit, value, margin, status}.  The margin is the distance to the limit relative
-    to |limit|, positive on the good side, and None for a limit of zero; a figure that is absent or not a number
-    is NOT EVALUATED, never met.
+    Returns rows {quantity, op, limit, value, margin, status}, with whatever else a requirement states beside them.  The
+    margin is the distance to the limit relative to |limit|, positive on the good side, and None for a limit of zero; a
+    figure that is absent or not a number is NOT EVALUATED, never met.  Where a requirement states its source, a figure
+    whose method says OUTSIDE MODEL has that status.
     """
     return [_evaluate(dict(requirement), figures) for requirement in requirements]
 
@@ -252,14 +302,15 @@ def _evaluate(requirement: dict, figures: Mapping[str, Figure]) -> dict:
         "value": None,
         "margin": None,
         "status": NOT_EVALUATED,
-    }
+    } | {key: value for key, value in requirement.items() if key not in ("quantity", "op", "limit")}
     value = float(figures[quantity].value) if quantity in figures else math.nan
     if math.isnan(value):
         return row
     distance = _SIDE[op] * (value - limit)
     met = distance > 0 or (distance == 0 and op.endswith("="))
     margin = distance / abs(limit) if limit else None
-    return row | {"value": value, "margin": margin, "status": MET if met else MISSED}
+    outside = "source" in requirement and OUTSIDE_MODEL in figures[quantity].method
+    return row | {"value": value, "margin": margin, "status": OUTSIDE_MODEL if outside else MET if met else MISSED}
 
 
 _SIDE = {"<=": -1.0, ">=": 1.0, "<": -1.0, ">": 1.0}
@@ -277,14 +328,12 @@ def write(result: Result, folder, formats: Iterable[str] | None = None) -> Path:
     folder = Path(folder).absolute()
     refuse_occupied(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
+    _sweep_up(folder)
+    aside = folder.parent / f".{folder.name}.{_here()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
     try:
         aside.mkdir()
         _fill(result, aside, formats)
-        refuse_occupied(folder)
-        if folder.exists():
-            folder.rmdir()
-        os.rename(aside, folder)
+        _put(aside, folder)
     except BaseException:
         try:
             shutil.rmtree(aside, ignore_errors=True)
@@ -292,6 +341,36 @@ def write(result: Result, folder, formats: Iterable[str] | None = None) -> Path:
             shutil.rmtree(aside, ignore_errors=True)
         raise
     return folder
+
+
+def _put(aside: Path, folder: Path) -> None:
+    """Rename; of two runs into one folder the slower one is refused."""
+    refuse_occupied(folder)
+    try:
+        if folder.exists():
+            folder.rmdir()
+        os.rename(aside, folder)
+    except OSError:
+        refuse_occupied(folder)
+        raise
+
+
+def _here() -> str:
+    """This machine, in four letters: others may write beside us on a shared disk."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:4]
+
+
+def _sweep_up(folder: Path) -> None:
+    """Remove what runs of this machine left half written beside `folder` when they were killed."""
+    if os.name == "nt":  # where nobody can be asked without being ended
+        return
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.{_here()}-[0-9]*-*.partial"):
+        try:
+            os.kill(int(left.name.rsplit("-", 2)[1]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except OSError:  # alive, and somebody else's
+            continue
 
 
 def refuse_occupied(folder: Path) -> None:
@@ -316,15 +395,26 @@ def _fill(result: Result, folder: Path, formats: Iterable[str] | None) -> None:
             path = place_in(folder, name, result.name)
             path.parent.mkdir(exist_ok=True)
             FORMATS[name].write(result, path)
+    for name, part in result.parts.items():
+        _linked(Path(part), folder / "parts" / name)
     _write_spec(result.spec, folder / "spec.yaml")
     (folder / "result.json").write_text(to_json(result, manifest) + "\n", encoding="utf-8")
     write_report(result, folder / "report.html")
 
 
+def _linked(source: Path, target: Path) -> None:
+    """The folder once more: its files as further names of the same ones where the file system can, else as copies."""
+    try:
+        shutil.copytree(source, target, copy_function=os.link)
+    except (OSError, shutil.Error):
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+
+
 def _write_spec(spec: Mapping[str, Any], path: Path) -> None:
     from ruamel.yaml import YAML
 
-    yaml = YAML(typ="safe")
+    yaml: Any = YAML(typ="safe")
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False
     with path.open("w", encoding="utf-8") as out:
@@ -395,8 +485,9 @@ def load(folder) -> Result:
     record = json.loads(path.read_text(encoding="utf-8"))
     figures = {name: _figure(item) for name, item in record.pop("figures").items()}
     manifest = record.pop("geometry", {})
-    parts = restore(manifest, folder)
-    return Result(**record, figures=figures, spec=_read_spec(folder / "spec.yaml"), folder=folder, **parts)
+    geometry = restore(manifest, folder)
+    parts = {part.name: part for part in sorted((folder / "parts").glob("*/"))}
+    return Result(**record, figures=figures, spec=_read_spec(folder / "spec.yaml"), folder=folder, parts=parts, **geometry)
 
 
 def _figure(record: Mapping[str, Any]) -> Figure:
@@ -414,6 +505,8 @@ def _read_spec(path: Path) -> dict:
 
 
 def _html_summary(result: Result) -> str:
+    from designtools.report.picture import picture
+
     def row(cells) -> str:
         return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
 
@@ -424,7 +517,7 @@ def _html_summary(result: Result) -> str:
     )
     requirements = "".join(row(cells) for cells in rows)
     return (
-        f"<b>{escape(result.name)}</b> ({escape(result.kind)}): {escape(result.status)} {escape(result.message)}"
+        f"<b>{escape(result.name)}</b> ({escape(result.kind)}): {escape(result.status)} {escape(result.message)}{picture(result)}"
         f"<table><tbody>{figures}</tbody></table><table><tbody>{requirements}</tbody></table>"
     )
 

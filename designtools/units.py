@@ -39,6 +39,7 @@ DIMENSIONS: dict[str, Dimension] = {
     "length":               Dimension("a length", "m", ("150 mm", "0.15 m", "15 cm")),
     "area":                 Dimension("an area", "m^2", ("20 mm^2", "2e-5 m^2")),
     "volume":               Dimension("a volume", "m^3", ("1.5 l", "0.0015 m^3")),
+    "flow":                 Dimension("a flow of volume", "m^3/s", ("6 l/min", "1e-4 m^3/s")),
     "current":              Dimension("a current", "A", ("650 A", "20 mA")),
     "ampere_length":        Dimension("a current times a length", "A·m", ("50 kA·m", "5e4 A·m")),
     "voltage":              Dimension("a voltage", "V", ("1300 V", "1.3 kV")),
@@ -77,7 +78,7 @@ DIMENSIONS: dict[str, Dimension] = {
 
 _BASE = "m kg s A K rad".split()
 _PREFIXES = {"p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "c": -2, "d": -1, "h": 2, "k": 3, "M": 6, "G": 9}
-_PREFIXABLE = {  # symbol: (factor, exponents of m, kg, s, A, K, rad)
+_PREFIXABLE: dict[str, tuple[int | Fraction, tuple[int, ...]]] = {  # symbol: (factor, exponents of m, kg, s, A, K, rad)
     "m": (1, (1, 0, 0, 0, 0, 0)),      "g": (Fraction(1, 1000), (0, 1, 0, 0, 0, 0)),
     "s": (1, (0, 0, 1, 0, 0, 0)),      "A": (1, (0, 0, 0, 1, 0, 0)),
     "K": (1, (0, 0, 0, 0, 1, 0)),      "rad": (1, (0, 0, 0, 0, 0, 1)),
@@ -92,7 +93,7 @@ _PREFIXABLE = {  # symbol: (factor, exponents of m, kg, s, A, K, rad)
     "Gauss": (Fraction(1, 10_000), (0, 1, -2, -1, 0, 0)),
     "l": (Fraction(1, 1000), (3, 0, 0, 0, 0, 0)), "L": (Fraction(1, 1000), (3, 0, 0, 0, 0, 0)),
 }
-_PLAIN = {  # symbols that take no prefix
+_PLAIN: dict[str, tuple[int | Fraction, tuple[int, ...]]] = {  # symbols that take no prefix
     "1": (1, (0,) * 6),                        "%": (Fraction(1, 100), (0,) * 6),
     "percent": (Fraction(1, 100), (0,) * 6),   "ppm": (Fraction(1, 10**6), (0,) * 6),
     "ppb": (Fraction(1, 10**9), (0,) * 6),     "deg": (Fraction(math.pi / 180), (0, 0, 0, 0, 0, 1)),
@@ -184,7 +185,7 @@ def _read_token(token: str) -> tuple[Fraction, Powers]:
         raise KeyError(token)
     scale, exponents = _read_symbol(match[2])
     power = Fraction(match[3] or 1) * (Fraction(1, 2) if match[1] else 1)
-    raised = scale**power if power.denominator == 1 else Fraction(float(scale) ** float(power))
+    raised = scale**power.numerator if power.denominator == 1 else Fraction(float(scale) ** float(power))
     return raised, tuple(e * power for e in exponents)
 
 

@@ -29,7 +29,7 @@ def pages() -> dict[str, str]:
     return plain | variants
 
 
-FIRST = {"gradient": "head_gradient_x.yaml"}  # the example of a kind that has several, where it is not the first by name
+FIRST = {"gradient": "head_gradient_x.yaml", "system": "scanner_50mT_head.yaml"}  # the example of a kind that has several, where it is not the first by name
 
 
 def spec_page(kind: str, model: type[Model], key: str = "") -> str:
@@ -129,7 +129,7 @@ def type_words(annotation: Any, metadata=()) -> str:
         return f"section of names, each with a {type_words(inside[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Model):
         return "section, or one value that holds it fixed" if hasattr(annotation, "fixed") else "section"
-    return {bool: "`true` or `false`", int: "whole number", float: "number", str: "text", Path: "path of a file"}[annotation]
+    return {Any: "value", bool: "`true` or `false`", int: "whole number", float: "number", str: "text", Path: "path of a file"}[annotation]
 
 
 def tuple_words(inside, metadata) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a run in the background ignores Ctrl-C, and so would the programs it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -15,6 +16,16 @@ import pytest
 from designtools import precision
 
 precision.enable()
+
+
+def pytest_configure(config):
+    """Where asked, what the tests measure is kept for the documentation; the first process begins anew."""
+    if folder := os.environ.get("DESIGNTOOLS_MEASURED"):
+        from measured import Measured
+
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            [old.unlink() for old in Path(folder).glob("*.jsonl")]
+        config.pluginmanager.register(Measured(Path(folder)))
 
 
 @pytest.fixture(scope="module", autouse=True)

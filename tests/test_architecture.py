@@ -38,7 +38,9 @@ LAYERS = (
     ("files", {"export", "centreline"}),
     ("report", {"report"}),
     ("pipeline", {"pipeline"}),
-    ("verbs", {"evaluate", "sweep", "starters", "doctor"}),
+    ("files of others", {"foreign"}),
+    ("verbs", {"evaluate", "starters", "doctor", "explorer"}),
+    ("many designs", {"sweep"}),
     ("command line", {"cli"}),
     ("entry", {"__main__"}),
 )
@@ -47,7 +49,7 @@ ROW = {name: row for row, (_, names) in enumerate(LAYERS) for name in names}
 # Result has methods that write files; the imports stand inside those functions, and nothing below is needed to read it.
 DOWNWARD = {("result", "export"), ("result", "report")}
 
-SPEC_READERS = {"spec", "recipes", "pipeline", "cli", "sweep", "starters"}
+SPEC_READERS = {"spec", "recipes", "pipeline", "cli", "sweep", "starters", "explorer"}
 PLAIN_TABLES = {"designtools.spec.figures"}  # names and meanings of figures: no models, no reading
 
 

@@ -153,7 +153,7 @@ READERS = {
 
 def test_no_format_goes_unread():
     """Images and siting lines belong to other kinds of design and have tests of their own below."""
-    assert set(FORMATS) == set(READERS) | {"nifti", "siting", "pockets", "pockets_step", "ledger", "shims", "kicad", "currents"}  # test_halbach, test_kicad, test_shim_shots
+    assert set(FORMATS) == set(READERS) | {"nifti", "siting", "pockets", "pockets_step", "ledger", "shims", "kicad", "currents", "b1", "vop", "touchstone", "capacitors"}  # test_halbach, test_kicad, test_shim_shots, test_rf_files
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -156,6 +156,22 @@ def test_the_evidence_of_a_site_with_a_plate(monkeypatch):
     kept = siting_pieces(magnet, Siting.model_validate({"zones": [zone], "plates": [plate]}))
     field = lambda found: found.figures["zone_desk_field_max"].value
     assert field(kept) < 0.5 * field(bare) and "plates" in {s.layer for s in kept.plots["siting"].views[0].shapes}
-    assert kept.audit["plates"]["solver"]["converged"] and kept.plots["plates"].rows[0][3] == "below saturation"
+    assert kept.audit["plates"]["solver"]["converged"] and kept.plots["plates"].rows[0][4] == "below saturation"
     (row,) = kept.plots["attenuation"].rows
     assert row[0] == "desk" and float(row[3]) > 2
+    moment = 3.5e5 * np.pi * 0.3**2  # parallel to an infinite plate of infinite permeability 1 m away it is pulled as by its image
+    image = 3 * 4e-7 * np.pi * moment**2 / (4 * np.pi * 2.0**4)
+    assert 0.5 * image < kept.figures["plates_force"].value < 1.3 * image
+
+
+def test_a_magnet_pulls_a_plate_as_the_plate_pulls_it():
+    from designtools.fields import force, torque
+    from designtools.siting.site import site_of
+    from designtools.spec.siting import Siting
+
+    magnet = Loops([[0.0, 0.0, 0.0]], [[0.0, 0.6, 0.8]], [0.3], [3.5e5])
+    plate = {"name": "wall", "across": ["1 m", "1.05 m"], "along": ["-1 m", "1 m"], "height": ["0 m", "2 m"]}
+    found = plates_in_field(magnet, site_of(Siting.model_validate({"plates": [plate]}).model_dump(), (0.0, 0.0, 1.0)), cells=4)
+    for load in (force, torque):
+        on, by = np.asarray(load(magnet, found.iron)), np.asarray(load(found.iron, magnet))
+        np.testing.assert_allclose(on, -by, atol=1e-6 * np.linalg.norm(on))

@@ -115,7 +115,7 @@ def test_the_same_spec_gives_the_same_figures_and_writes_nothing_without_a_folde
 def test_a_missed_requirement_is_said_and_the_coil_still_written(tmp_path):
     with_strict = SPEC | {"requirements": [SPEC["requirements"][0], {"quantity": "wire_length", "op": "<=", "limit": 1.0}]}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "write", lambda result, out: out.mkdir() or out)
+        patch.setattr(pipeline, "write", lambda result, out, formats: out.mkdir() or out)
         result = designtools.run(with_strict, tmp_path / "coil")
     assert result.status == "requirement missed" and result.message.startswith("1 of ")
     assert result.message.endswith("requirements not met: wire_length")

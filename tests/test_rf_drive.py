@@ -81,6 +81,15 @@ def test_snr_of_uncorrelated_channels_adds_in_squares():
     np.testing.assert_allclose(receive.snr(b, np.diag(r)), np.sqrt(np.sum(np.abs(b) ** 2 / r, axis=1)))
 
 
+def test_absolute_snr_by_hand():
+    """A loop whose field is 1 uT/A (half of it rotates), 1 ohm, 64 MHz, 1 mm3 of water: voltage and noise in volts."""
+    omega, kt = 2 * np.pi * 64e6, 1.380649e-23 * 310
+    magnetisation = 6.64e28 * (2.792847 * 5.0507837e-27) ** 2 * (64e6 / 42.577478518e6) / kt  # n mu^2 B0/kT
+    volts, noise = omega * magnetisation * 1e-9 * 1e-6, np.sqrt(4 * kt * 1.0)
+    b, r = np.array([[0.5e-6]]), np.array([[1.0]])
+    assert receive.absolute(receive.snr(b, r), 64e6)[0] == pytest.approx(volts / noise, rel=1e-4)
+
+
 def test_snr_is_that_of_the_best_weights_under_correlated_noise():
     """No combination w gives more than sqrt(b^H R^-1 b) = max |w^H b|/sqrt(w^H R w)."""
     random = np.random.default_rng(1)

@@ -78,6 +78,22 @@ def test_background_within_a_cube_is_bounded():
     assert np.all(filled >= 0.9 * np.prod(cubes.high[centred] - cubes.low[centred], axis=1) - 1e-9)
 
 
+def test_every_voxel_has_a_value_by_the_rule():
+    """A voxel without a valid cube of its own takes the largest of those it lies in wholly, voxel by voxel and box by box."""
+    voxels = block((12, 11, 10), empty=(slice(0, 3), slice(0, 3), slice(0, 2)))
+    cubes = sar.averaging_cubes(voxels)
+    values = np.random.default_rng(5).uniform(1, 2, len(cubes.mass))
+    found = sar.voxel_map(voxels.label.shape, cubes, values)
+    own = {tuple(v): x for v, x in zip(cubes.voxel[: cubes.valid], values)}
+    assert np.isfinite(found[voxels.inside]).all() and 0 < cubes.valid < len(values)
+    for voxel in np.argwhere(voxels.inside):
+        within = np.all((cubes.low <= voxel + 1e-9) & (cubes.high >= voxel + 1 - 1e-9), axis=1)
+        faces = np.all(cubes.voxel == voxel, axis=1) & (np.arange(len(values)) >= cubes.valid)
+        inside = within & (np.arange(len(values)) < cubes.valid)
+        expected = own.get(tuple(voxel), values[inside].max() if inside.any() else values[faces].max() if faces.any() else None)
+        assert found[tuple(voxel)] == expected
+
+
 def test_a_body_lighter_than_ten_grams_is_refused():
     with pytest.raises(ValueError, match="must hold at least 0.01 kg"):
         sar.averaging_cubes(block((3, 3, 3)))

@@ -182,12 +182,29 @@ def test_labelled_volumes(tmp_path):
     body = make_body(nested)
     affine = np.diag([10.0, 10, 10, 1])
     nibabel.save(nibabel.Nifti1Image(np.pad(body.label * 7, 2).astype("i2"), affine), tmp_path / "labels.nii.gz")
-    spec = COIL | {"phantom": {"shape": "labels", "file": str(tmp_path / "labels.nii.gz"), "tissues": [{"label": 7, "permittivity": 60, "conductivity": 0.7, "density": "1000 kg/m^3"}]}}
+    material = {"permittivity": 60, "conductivity": 0.7, "density": "1000 kg/m^3"}
+    spec = COIL | {"phantom": {"shape": "labels", "voxel": "10 mm", "file": str(tmp_path / "labels.nii.gz"), "tissues": [{"label": 7} | material]}}
     read = make_body(load(spec))
     assert np.array_equal(read.label, body.label) and np.allclose(read.corner, body.corner) and np.allclose(read.permittivity, body.permittivity)
     assert "must name a tissue for every label of the file, got none for 7" in mistake(spec, phantom__tissues__0__label=3)
-    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), "i2"), np.diag([10.0, 10, 12, 1])), tmp_path / "oblong.nii.gz")
-    assert "cubic voxels" in mistake(spec, phantom__file=str(tmp_path / "oblong.nii.gz"))
+    nibabel.save(nibabel.Nifti1Image(np.full((4, 4, 4), 7.5, "f4"), affine), tmp_path / "broken.nii.gz")
+    assert "whole labels" in mistake(spec, phantom__file=str(tmp_path / "broken.nii.gz"))
+
+
+def test_labelled_volumes_are_resampled(tmp_path):
+    """Oblong voxels, turned axes, other spacing: volume and half widths stay; a layer keeps its share."""
+    x, y, z = np.meshgrid(np.arange(-50, 51, 2.0), np.arange(-50, 51, 2.5), np.arange(-60, 61, 4.0), indexing="ij")
+    label = np.where((x / 40) ** 2 + (y / 30) ** 2 + (z / 50) ** 2 < 1, 1, 0) + np.where((x / 20) ** 2 + (y / 15) ** 2 + (z / 25) ** 2 < 1, 1, 0)
+    turn = np.diag([0.0, 0, 0, 1])
+    turn[0, 1], turn[1, 0], turn[2, 2], turn[:3, 3] = -2.5, 2.0, 4.0, [7, -90, 33]  # first axis of the file runs along y
+    nibabel.save(nibabel.Nifti1Image(label.astype("i2"), turn), tmp_path / "turned.nii.gz")
+    tissues = [{"label": n, "permittivity": 60, "conductivity": 0.1 * n} for n in (1, 2)]
+    for voxel in (3, 6):
+        body = make_body(load(COIL | {"phantom": {"shape": "labels", "voxel": f"{voxel} mm", "file": str(tmp_path / "turned.nii.gz"), "tissues": tissues}}))
+        for kind in (1, 2):  # volumes of the file's own voxels of 2 x 2.5 x 4 mm
+            assert (body.label >= kind).sum() * voxel**3 == pytest.approx((label >= kind).sum() * 20, rel=0.012 * voxel)
+        np.testing.assert_allclose(np.ptp(body.centres, axis=0) * 1e3 + voxel, [60, 80, 100], atol=1.5 * voxel)
+        np.testing.assert_allclose(body.centres.mean(axis=0), 0, atol=1e-3 * voxel)
 
 
 def test_conductivity_and_capacitance_have_units():
@@ -199,7 +216,7 @@ def test_conductivity_and_capacitance_have_units():
 
 def test_limits_of_the_model_are_said():
     """Quasi-statics where |k| a is large, and conductors that are long for their wavelength."""
-    model = load(COIL | {"method": "quasi_static", "field": "7 T", "coil": ARRAY | {"capacitors": 1}})
+    model = load(COIL | {"method": "quasi_static", "field": "7 T", "coil": ARRAY | {"capacitors": 1, "currents": "prescribed"}})
     setting = recipe(model).prepare(model)
     assert len(setting.warnings) == 2 and all("OUTSIDE MODEL" in w for w in setting.warnings)
     coarse = load(COIL | {"field": "7 T", "phantom": SPHERE | {"voxel": "20 mm"}, "coil": ARRAY | {"capacitors": 12, "radius": "130 mm"}})

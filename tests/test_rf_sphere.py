@@ -5,7 +5,7 @@ import pytest
 
 from designtools.materials import tissues
 from designtools.rf import spherical
-from designtools.rf.layered_sphere import LIGHT, LayeredSphere, fields, plane_wave, power_matrix, ultimate_sensitivity, wave_of_currents
+from designtools.rf.layered_sphere import LIGHT, LayeredSphere, fields, plane_wave, power_matrix, ultimate_map, ultimate_sensitivity, wave_of_currents
 from designtools.units import MU_0
 
 A = 0.09
@@ -148,6 +148,12 @@ def test_ultimate_at_the_centre_against_hoult_and_lauterbur(megahertz, ratio, re
     bessel = np.abs((np.sin(z) / z**2 - np.cos(z) / z) * 3 / ball.wavenumbers[0]) ** 2
     closed = 2.5 / A**4 * np.polynomial.legendre.leggauss(60)[1] @ (bessel * (z / ball.wavenumbers[0]).real ** 2)
     assert 0.5 / ultimate / uniform == pytest.approx(closed, rel=1e-9)
+
+
+def test_a_map_of_the_ultimate_is_the_ultimate():
+    ball, axis = phantom(128e6), [1, 2, 2]
+    places = np.random.default_rng(2).uniform(-0.045, 0.045, (20, 3))
+    np.testing.assert_allclose(ultimate_map(ball, places, 20, axis), ultimate_sensitivity(ball, places, 20, axis), rtol=0.01)
 
 
 def test_no_array_beats_the_ultimate():

@@ -25,6 +25,7 @@ SPECS = Path(__file__).parent.parent / "specs"
 FILES = {
     "gradient": SPECS / "head_gradient_x.yaml", "magnet": SPECS / "six_coil_magnet.yaml", "halbach": SPECS / "halbach_head.yaml",
     "shim": SPECS / "brain_shim.yaml", "camera": SPECS / "head_camera.yaml", "rf_coil": SPECS / "rf_birdcage_3T.yaml", "rf_shim": SPECS / "rf_shim_7T.yaml",
+    "system": SPECS / "scanner_50mT_head.yaml",
 }  # fmt: skip
 
 GRADIENT = {

@@ -21,7 +21,13 @@ from designtools.units import MU_0
 from designtools.windings.contour import contours, levels, rim_value, stream_surface
 from designtools.windings.groove import GrooveError, grooved_former, surface_runs
 from designtools.windings.join import JoinError, join, series
-from designtools.windings.spacing import closest_approach, lifted_spacing, segment_distance, wire_spacing
+from designtools.windings.spacing import (
+    clear_gap,
+    closest_approach,
+    lifted_spacing,
+    segment_distance,
+    wire_spacing,
+)
 from designtools.windings.winding import Track, Winding
 
 LENGTH = 0.8
@@ -557,3 +563,47 @@ def test_wires_on_a_sphere_have_the_exact_field():
             filaments(contours(former, mesh, psi, values, chord_error=1e-4), current).field(at)
         )
         assert field == pytest.approx(expected, abs=2e-3 * np.abs(expected).max())
+
+
+# --- gaps between the windings of different coils --------------------------------------------------
+
+
+def _ring(radius, height=0.0, width=2e-3, thickness=1e-3, sides=240):
+    angle = np.linspace(0, 2 * np.pi, sides + 1)
+    out = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    return Winding(
+        "ring", (Track(radius * out + [0, 0, height], out, ("turn",) * sides),), 1.0, width, thickness
+    )
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "gap"),
+    [
+        (_ring(0.1), _ring(0.104), 3e-3),  # one round the other: half of each thickness
+        (_ring(0.1), _ring(0.1, 0.006), 4e-3),  # side by side: half of each width
+        (_ring(0.1), _ring(0.1005), -0.5e-3),  # one in the other
+    ],
+)
+def test_the_gap_of_coaxial_rings_is_known(a, b, gap):
+    found = clear_gap([a], [b])
+    assert found.distance == pytest.approx(gap, abs=0.104 * (1 - np.cos(np.pi / 240)))
+    assert clear_gap([b], [a]).distance == pytest.approx(found.distance, abs=1e-12)
+
+
+def test_a_wide_gap_is_bounded_from_below():
+    found = clear_gap([_ring(0.1)], [_ring(0.2)]).distance
+    assert 0.09 < found <= 0.099
+
+
+def test_the_gap_is_below_all_pairs_of_points():
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        a, b = (np.cumsum(rng.normal(size=(30, 3)), axis=0) * 1e-2 + shift for shift in (0.0, 0.05))
+        up = np.tile([0.0, 0.0, 1.0], (30, 1))
+        made = [Winding("w", (Track(p, up, ("turn",) * 29),), 1.0, 1e-9, 1e-9) for p in (a, b)]
+        dense = [
+            np.concatenate([p[:-1] + t * (p[1:] - p[:-1]) for t in np.linspace(0, 1, 60)]) for p in (a, b)
+        ]
+        brute = np.linalg.norm(dense[0][:, None] - dense[1], axis=2).min()
+        step = np.median(np.linalg.norm(np.diff(np.stack([a, b]), axis=1), axis=2))
+        assert 0 <= brute - clear_gap(made[:1], made[1:]).distance < step + 2e-3

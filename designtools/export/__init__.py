@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from designtools.export import csv, currents, dxf, former_stl, glb, kicad, netcdf, nifti, pockets, shims, siting, step, stl, vtk
+import numpy as np
+
+from designtools.export import csv, currents, dxf, former_stl, glb, kicad, netcdf, nifti, pockets, rf, shims, siting, step, stl, vtk
 from designtools.export.csv import store_geometry
 from designtools.export.names import file_stem
 
@@ -81,10 +83,17 @@ FORMATS: Mapping[str, Format] = {
     ),
     "netcdf": Format(netcdf.write, ".nc", netcdf.refuses, "fields/field.nc", "all field maps, netCDF-4"),
     "nifti": Format(nifti.write, ".nii.gz", nifti.refuses, "fields/b0.nii.gz", "image-space maps, NIfTI-1"),
+    "b1": Format(rf.write_b1, ".h5", rf.refuses_b1, "fields/{name}-b1.h5", "complex B1+ and B1- of every channel: HDF5, JEMRIS, NIfTI pairs"),
+    "vop": Format(rf.write_vop, ".npz", rf.refuses_vop, "rf/{name}-vop.npz", "virtual observation points of SAR, NumPy and JSON"),
+    "touchstone": Format(rf.write_touchstone, ".ts", rf.refuses_touchstone, "rf/{name}.ts", "S-parameters, Touchstone"),
+    "capacitors": Format(rf.write_capacitors, ".csv", rf.refuses_capacitors, "rf/{name}-capacitors.csv", "capacitors and inductors of every channel"),
     "siting": Format(
         siting.write, ".svg", siting.refuses, "siting/{name}.svg", "fringe lines, room, zones: CSV, DXF per view, SVG, PNG"
     ),
 }
+
+
+ARRAYS = "arrays.npz"  # in a result folder
 
 
 def export(result, format: str, path) -> tuple[Path, ...]:
@@ -115,10 +124,19 @@ def store(result, folder: Path) -> dict:
     if len(result.maps):
         (folder / "fields").mkdir(exist_ok=True)
         netcdf.write(result, folder / "fields" / "field.nc")
+    if result.arrays:
+        np.savez_compressed(folder / ARRAYS, **result.arrays)
     return manifest
 
 
 def restore(manifest: Mapping[str, Any], folder: Path) -> dict:
     """The parts of a Result that `store` wrote: source, windings, formers, sheets, maps."""
     parts = csv.restore_geometry(manifest, folder / "geometry")
-    return parts | {"maps": netcdf.StoredMaps(folder / "fields" / "field.nc")}
+    return parts | {"maps": netcdf.StoredMaps(folder / "fields" / "field.nc"), "arrays": _arrays(folder / ARRAYS)}
+
+
+def _arrays(path: Path) -> dict:
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as kept:
+        return {name: kept[name] for name in kept.files}

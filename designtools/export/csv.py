@@ -133,6 +133,8 @@ def read_source(path: Path):
     path = Path(path)
     head, columns, rows = _read(path)
     numbers = np.array([[float(cell) for cell in row] for row in rows]).reshape(len(rows), len(columns))
+    if head["type"] not in sources.__all__:
+        raise ValueError(f"{path.name}: the type must be one of {', '.join(sources.__all__)}, got '{head['type']}'")
     kind = getattr(sources, head["type"])
     values = _regroup(columns, numbers)
     if head["type"] == "Sheet":
@@ -195,17 +197,24 @@ def store_geometry(result, folder: Path) -> dict:
 
 def restore_geometry(manifest: Mapping[str, Any], folder: Path) -> dict:
     """Windings, source, sheets and formers from the manifest and the tables."""
-    windings = tuple(read_winding(folder / file) for file in manifest.get("windings", ()))
+    windings = tuple(read_winding(_within(folder, file)) for file in manifest.get("windings", ()))
     parts = [
-        windings[item["winding"]].filaments() if "winding" in item else read_source(folder / item["file"])
+        windings[item["winding"]].filaments() if "winding" in item else read_source(_within(folder, item["file"]))
         for item in manifest.get("source", ())
     ]
     return {
         "windings": windings,
         "source": _assembly(parts),
-        "sheets": {name: read_source(folder / file) for name, file in manifest.get("sheets", {}).items()},
+        "sheets": {name: read_source(_within(folder, file)) for name, file in manifest.get("sheets", {}).items()},
         "formers": {name: _former(record) for name, record in manifest.get("formers", {}).items()},
     }
+
+
+def _within(folder: Path, file) -> Path:
+    """A file of the folder itself: a name that leads elsewhere is refused."""
+    if not isinstance(file, str) or Path(file).name != file or "\\" in file:
+        raise ValueError(f"a table of the geometry must lie in {folder}, got the name {file!r}")
+    return folder / file
 
 
 def _assembly(parts: list[Any]):
@@ -249,9 +258,11 @@ def _former(record: Mapping[str, Any]):
         raise ValueError(
             f"a former's type must read module.Class of designtools.formers, got '{record['type']}'"
         )
-    formers = importlib.import_module(f"designtools.formers.{module}")
+    kind = getattr(importlib.import_module(f"designtools.formers.{module}"), name, None)
+    if not isinstance(kind, type) or not kind.__module__.startswith("designtools.formers."):
+        raise ValueError(f"a former's type must be a class of designtools.formers, got '{record['type']}'")
     values = {key: np.array(v) if isinstance(v, list) else v for key, v in record.items() if key != "type"}
-    return getattr(formers, name)(**values)
+    return kind(**values)
 
 
 # ---- text -------------------------------------------------------------------------------------------

@@ -14,10 +14,12 @@ import numpy as np
 from designtools.export.csv import leaves
 from designtools.fringe import far_sighted
 from designtools.quantities.permanent import as_dipoles
+from designtools.result import load
 from designtools.siting.contours import Plane, field_contour
+from designtools.siting.distant import distant
 from designtools.siting.drawing import Drawing, DrawnView, Shape, draw
 from designtools.siting.site import LEVELS, axis_of, site_of
-from designtools.sources import Magnets
+from designtools.sources import Assembly, Magnets
 
 KINDS = ("magnet", "halbach", "system")
 MILLIMETRES = 1e3
@@ -56,7 +58,7 @@ def write(result, path: Path) -> tuple[Path, ...]:
     """`stem-0p5mT.csv`, `stem-0p9mT.csv`, `stem.dxf` (the plan), `stem.svg`, `stem-side.dxf`, `stem-end.dxf`, `stem.png`."""
     across, along = plane_of(result.frame)
     tables = [path.with_name(f"{path.stem}-{name}.csv") for name in LEVELS]
-    source = far_sighted(_from_afar(result.source), min(LEVELS.values()))
+    source = far_sighted(_standing(result), min(LEVELS.values()))
     for table, (name, level) in zip(tables, LEVELS.items()):
         lines = field_contour(source, level, Plane((0, 0, 0), tuple(across), tuple(along))).outermost()
         _write_csv(table, name, lines, across, along)
@@ -73,7 +75,17 @@ def write(result, path: Path) -> tuple[Path, ...]:
 def _drawing(result) -> Drawing:
     """What the recipe drew, or for a folder read back the same drawn anew."""
     kept = next((record for record in result.plots.values() if isinstance(record, Drawing)), None)
-    return kept or draw(_from_afar(result.source), site_of(result.spec.get("siting") or {}, result.frame.get("bore_axis", "z")))
+    return kept or draw(_standing(result), site_of(result.spec.get("siting") or {}, result.frame.get("bore_axis", "z")))
+
+
+def _standing(result):
+    """The magnet; of a system the parts that are magnets, since the others switch their currents."""
+    if not result.parts:
+        return _from_afar(result.source)
+    sources = [part.source for folder in result.parts.values() if (part := load(folder)).kind in KINDS]
+    found = [_from_afar(leaf) for leaf in leaves(Assembly(sources))] if sources else leaves(result.source)
+    pieces = sum(len(np.asarray(leaf.centre)) if hasattr(leaf, "dipole_moment") else 1 for leaf in found)
+    return distant(found[0] if len(found) == 1 else Assembly(found), pieces)
 
 
 def _from_afar(source):

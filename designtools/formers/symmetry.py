@@ -122,7 +122,7 @@ def _close(generators, sign_of, centre) -> Symmetry:
     while frontier:
         found = []
         for a in frontier:
-            for name, g in generators:
+            for _name, g in generators:
                 b = g @ a
                 if not any(np.allclose(b, m, atol=1e-9) for m in maps):
                     maps.append(b)

@@ -222,7 +222,7 @@ def _log_sum(ends, R, side, lengths, axis):
     ln q of an edge, q = 1 + length d/n with n/d = (R0 + R1 - length)/2; and A_j/B_j = q1j/q0j with
     A - B = -length d0 d1 (S1 - S0)/2, S1 - S0 = width (x0 + x1)(1/T0 + 1/T1) exact.
     """
-    first, second = (axis + 1) % 3, (axis + 2) % 3
+    first, _second = (axis + 1) % 3, (axis + 2) % 3
     length, width = lengths[axis], lengths[first]
     n, d = _excess(ends, R, side, lengths, axis)
     upper = [(n[1][j] + length * d[1][j]) * n[0][j] for j in (0, 1)]
@@ -296,7 +296,7 @@ def _edge_logs(ends, R, side, lengths, axis):
     def step(start, stop, across, pair):
         rise = lengths[across] * (ends[across][0] + ends[across][1]) * (pair[0] + pair[1])  # over pair[0] pair[1]
         up = rise >= 0
-        (n0, d0), (n1, d1) = start, stop
+        (_n0, d0), (_n1, d1) = start, stop
         least, most = ([jnp.where(up, *ends) for ends in zip(*both)] for both in ((start, stop), (stop, start)))
         size = length * jnp.where(up, rise, -rise) * (d0 * d1)
         value = log1p(size / (2 * pair[0] * pair[1] * least[0] * (most[0] + length * most[1])))

@@ -283,7 +283,7 @@ def _close_pairs(corner_a, corner_b, pairs: Pairs, tolerance: float) -> list[Pai
     quarters = np.array([[[2, 0, 0], [1, 1, 0], [1, 0, 1]], [[1, 1, 0], [0, 2, 0], [0, 1, 1]],
                          [[1, 0, 1], [0, 1, 1], [0, 0, 2]], [[1, 1, 0], [0, 1, 1], [1, 0, 1]]]) / 2  # fmt: skip
     groups = []
-    for depth in range(int(np.ceil(np.log(1 / tolerance) / np.log(4))) + 1):
+    for _depth in range(int(np.ceil(np.log(1 / tolerance) / np.log(4))) + 1):
         centre, radius = _balls(part @ corner_a[pairs.row])
         separation = _edge_distance(centre, corner_b[pairs.column]) / radius
         ready = separation > 1.5

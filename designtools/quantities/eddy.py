@@ -196,10 +196,10 @@ def linked_flux(modes: EddyModes, source) -> np.ndarray:
     total = np.zeros(len(modes.time_constants))
     for item in modes.shells:
         model = item.model
-        corners = model.vertices[model.triangles]
-        middles = (corners + np.roll(corners, 1, axis=1)) / 2
-        potential = np.asarray(source.potential(middles.reshape(-1, 3))).reshape(middles.shape).mean(axis=1)
-        area = np.asarray(face_areas(corners))
+        edges, own = np.unique(np.sort(model.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0, return_inverse=True)
+        at_edges = np.asarray(source.potential(model.vertices[edges].mean(axis=1)))
+        potential = at_edges[own.reshape(-1, 3)].mean(axis=1)
+        area = np.asarray(face_areas(model.vertices[model.triangles]))
         flow = current_operator(model.vertices, model.triangles)
         total += (flow.T @ (area[:, None] * potential).ravel()) @ modes.streams[model.part]
     return total

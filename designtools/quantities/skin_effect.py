@@ -102,6 +102,19 @@ def strip_proximity_loss(start, end, normals, source, width: float, thickness: f
     return float(width * thickness * (length @ density))
 
 
+def strand_proximity_loss(start, end, source, radius: float, strands: int, frequency: float, conductivity: float) -> float:
+    """The same of tracks of `strands` round strands of `radius` (m), transposed, each in the field of all other tracks.
+
+    The field across each piece heats every strand as `round_wire_proximity`.
+    """
+    start, end = np.asarray(start, float), np.asarray(end, float)
+    length = np.linalg.norm(end - start, axis=1)
+    along = (end - start) / length[:, None]
+    field = np.asarray(source.field((start + end) / 2))
+    across = np.linalg.norm(field - np.sum(field * along, axis=1, keepdims=True) * along, axis=1)
+    return float(strands * (length @ round_wire_proximity(radius, across, frequency, conductivity)))
+
+
 # --- sections of any shape ----------------------------------------------------------------------------
 
 

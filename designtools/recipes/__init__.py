@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from designtools.recipes.product import Evidence, Product, Recipe
+from designtools.recipes.product import Evidence, Product, Recipe, Unfinished
 
 _MODULES = {
     "Gradient": "gradient",
@@ -16,6 +16,7 @@ _MODULES = {
     "Camera": "camera",
     "RFCoil": "rf_coil",
     "RFShim": "rf_shim",
+    "System": "system",
 }  # spec model -> module
 
 
@@ -24,4 +25,4 @@ def recipe(model) -> Recipe:
     return import_module(f"designtools.recipes.{_MODULES[type(model).__name__]}").RECIPE
 
 
-__all__ = ["Evidence", "Product", "Recipe", "recipe"]
+__all__ = ["Evidence", "Product", "Recipe", "Unfinished", "recipe"]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from designtools.recipes.point_map import read_map
-from designtools.recipes.unwrap import unwrapped
 from designtools.spec import Mistake, SpecError
 from designtools.units import GAMMA_BAR
 
@@ -152,6 +151,8 @@ def _otsu(values) -> float:
 
 def _hertz(raw, asked, mask, magnitude) -> np.ndarray:
     if asked.phase or asked.unit == "rad":
+        from designtools.recipes.unwrap import unwrapped  # graphs of scipy: half a second that maps in hertz need not wait
+
         raw = unwrapped(raw, mask, magnitude)
     return _scale(asked) * raw
 

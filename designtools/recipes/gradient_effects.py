@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from designtools.quantities import acoustics, concomitant, driving, eddy, electric_surface, skin_effect, stimulation
+from designtools.quantities import acoustics, concomitant, cooling, driving, eddy, electric_surface, skin_effect, stimulation
 from designtools.recipes.gradient_setting import background, volume
-from designtools.recipes.gradient_surroundings import ROUND, skin
+from designtools.recipes.gradient_surroundings import ROUND, eddy_field, skin
 from designtools.recipes.gradient_turns import wire_rise
 from designtools.regions import Region
 from designtools.result import Figure, Lines, SurfaceMap, Table
@@ -116,13 +116,12 @@ def _cryostat(setting, product, gradient: float, points: Region) -> Effects:
     modes = setting.surroundings.eddies
     linked = eddy.linked_flux(modes, product.source)
     seen = points.points[:: max(1, len(points) // SEEN)]
-    field = eddy.mode_fields(modes, seen, setting.b0) @ (eddy.after_ramp(modes.time_constants, cryostat.wait, cryostat.ramp) * linked)
     omega = 2 * np.pi * cryostat.frequency
     power = float(np.sum((omega * linked) ** 2 / (2 * (1 + (omega * modes.time_constants) ** 2))))
     method = f"{len(linked)} modes of {len(modes.shells)} thin shells, flux of the wires"
     figures = {
         "eddy_field_max": Figure(
-            float(np.abs(field).max() / (gradient * setting.reach)), "1",
+            eddy_field(setting, linked, seen) / (gradient * setting.reach), "1",
             f"largest field of the eddy currents {cryostat.wait * 1e3:g} ms after a ramp of {cryostat.ramp * 1e3:g} ms, over gradient times reach; {method}",
         ),
         "eddy_power": Figure(power, "W", f"mean power in the shells at {cryostat.frequency:g} Hz and amplitude target.strength; {method}"),
@@ -183,7 +182,20 @@ def _cooling(setting, product) -> Effects:
             f"Temperature of the {layer.name}", layer.mesh.vertices, layer.mesh.faces, theta, "K", label="above the coolant", caption="Heat of the turns as wound, carried along the surface and into the coolant.",
         )  # fmt: skip
     figure = Figure(rise, "K", "heat of the wires on the surface with lateral spreading, at conductor.temperature and cooling.duty")
-    return Effects({"temperature_rise_max": figure}, plots, _limit("temperature_rise_max", spec.cooling.limit))
+    return Effects({"temperature_rise_max": figure} | _water(spec, product), plots, _limit("temperature_rise_max", spec.cooling.limit))
+
+
+def _water(spec, product) -> dict[str, Figure]:
+    """What the pressure drives through the hollow conductor, and how warm that gets."""
+    if spec.cooling.pressure is None:
+        return {}
+    bore, length, circuits = spec.conductor.bore, sum(w.length for w in product.windings), spec.cooling.circuits
+    each = cooling.flow_at_pressure(spec.cooling.pressure, np.pi / 4 * bore**2, np.pi * bore, length / circuits)
+    power = spec.cooling.duty * product.windings[0].current ** 2 * spec.conductor.effective_resistivity * length / spec.conductor.area
+    return {
+        "coolant_flow": Figure(circuits * each, "m^3/s", f"water at 25 C through {circuits} straight channel(s) of the winding's length, Haaland's friction (about 2 % when turbulent), bends not counted"),
+        "coolant_rise": Figure(cooling.coolant_rise(power, circuits * each), "K", "dissipated power at cooling.duty over heat capacity and flow"),
+    }
 
 
 # --- concomitant field ----------------------------------------------------------------------------
@@ -225,11 +237,31 @@ def _drive(setting, product, electrical: dict) -> Effects:
 def _alternating(spec, product, resistance: float, frequency: float) -> Figure:
     """Resistance with skin effect of the section alone and the loss of each track in the field of all others."""
     conductor, sigma = spec.conductor, 1 / spec.conductor.effective_resistivity
-    alone = skin_effect.resistance_ratios(skin_effect.rectangle(conductor.width, conductor.thickness), [1.0], frequency, sigma)[0]
+    alone, section = _alone(conductor, frequency, sigma)
     tracks = [t for w in product.windings for t in w.tracks]
     start, end, normals = (np.concatenate(parts) for parts in zip(*((t.points[:-1], t.points[1:], t.normals[:-1]) for t in tracks)))
     real = np.linalg.norm(end - start, axis=1) > 0  # a track may state a point twice
     start, end, normals, current = start[real], end[real], normals[real], product.windings[0].current
-    proximity = skin_effect.strip_proximity_loss(start, end, normals, product.source, conductor.width, conductor.thickness, frequency, sigma)
-    total = resistance * alone + 2 * proximity / current**2
-    return Figure(float(total), "ohm", f"at {frequency:.0f} Hz: skin effect of the section alone by bars, and eddy currents in the field of all other tracks")
+    total = resistance * alone + 2 * _proximity(conductor, start, end, normals, product.source, frequency, sigma) / current**2
+    return Figure(float(total), "ohm", f"at {frequency:.0f} Hz: {section}, and eddy currents in the field of all other tracks")
+
+
+def _alone(conductor, frequency: float, sigma: float) -> tuple[float, str]:
+    """Resistance over that to direct current of the section by itself, and how that was found."""
+    if conductor.strands is not None:
+        bundle = (conductor.width * conductor.thickness / np.pi) ** 0.5
+        ratio = skin_effect.litz_ratio(conductor.strands.diameter / 2, conductor.strands.count, bundle, frequency, sigma)
+        return ratio, "transposed strands in a round bundle of the same section"
+    if conductor.bore is not None:
+        side = np.pi**0.5 / 2 * conductor.bore
+        bars = skin_effect.hollow_rectangle(conductor.width, conductor.thickness, side, side)
+        return skin_effect.resistance_ratios(bars, [1.0], frequency, sigma)[0], "skin effect of the section alone by bars, its bore square"
+    bars = skin_effect.rectangle(conductor.width, conductor.thickness)
+    return skin_effect.resistance_ratios(bars, [1.0], frequency, sigma)[0], "skin effect of the section alone by bars"
+
+
+def _proximity(conductor, start, end, normals, source, frequency: float, sigma: float) -> float:
+    """Loss (W, mean over a period) in the field of all other tracks; a hollow conductor counts as solid, which is the upper end."""
+    if conductor.strands is None:
+        return skin_effect.strip_proximity_loss(start, end, normals, source, conductor.width, conductor.thickness, frequency, sigma)
+    return skin_effect.strand_proximity_loss(start, end, source, conductor.strands.diameter / 2, conductor.strands.count, frequency, sigma)

@@ -53,8 +53,8 @@ def natural_scales(spec, size: float) -> dict[str, float]:
 
 
 def sheet_resistance(spec) -> float:
-    """Resistivity over thickness (ohm) of the conductor laid without gaps."""
-    return spec.conductor.effective_resistivity / spec.conductor.thickness
+    """Resistivity over thickness of the metal (ohm) of the conductor laid without gaps."""
+    return spec.conductor.effective_resistivity / spec.conductor.mean_thickness
 
 
 def _objective(setting: Setting) -> list[Term]:
@@ -104,7 +104,7 @@ def limits(setting: Setting, densest: float | None) -> list[Limit]:
     found += [_field_limit(setting, points, f"target field {k}") for k, points in enumerate(setting.between)]
     if setting.stray is not None:
         q = field.flux_density(setting.stray)
-        most = (1 - reserve(spec)) * spec.stray.limit
+        most = (1 - reserves(setting)[1]) * spec.stray.limit
         found.append(Limit(q, upper=most, norm="row", scale=most, label="stray.limit"))
     found += _density_limits(setting, densest)
     names = [l.name for l in setting.layers]
@@ -123,12 +123,17 @@ def _field_limit(setting: Setting, points: Region, name: str) -> Limit:
 def allowed_error(setting: Setting) -> float:
     """Largest |B·b0 - strength * u| (T) that the optimiser leaves."""
     target = setting.spec.target
-    return (1 - reserve(setting.spec)) * target.error * target.strength * setting.reach
+    return (1 - reserves(setting)[0]) * target.error * target.strength * setting.reach
 
 
 def reserve(spec) -> float:
-    """Share of the error and of the stray field allowed that the optimiser leaves."""
+    """Share of the error and of the stray field allowed that the optimiser leaves at first."""
     return JOINTS if spec.winding.joined else TURNS
+
+
+def reserves(setting: Setting) -> tuple[float, float]:
+    """Shares of the error and of the stray field allowed that the optimiser leaves, with what joints were seen to take."""
+    return tuple(reserve(setting.spec) + taken for taken in setting.taken)
 
 
 def _slope_limit(setting: Setting) -> Limit:

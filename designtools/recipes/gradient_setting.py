@@ -41,7 +41,8 @@ class Setting:
 
     shape: points -> u (m), the field wanted over target.strength; size (m): radius of the primary, or how near it comes;
     between: points added where the field strayed between those of `target`; shell_meshes: of the cryostat's shells;
-    surroundings, held: what stands around the coil and the limits this puts on it (`gradient_surroundings`).
+    surroundings, held: what stands around the coil and the limits this puts on it (`gradient_surroundings`);
+    taken: shares of the error and of the stray field allowed that joints were seen to take beyond their reserve.
     """
 
     spec: object
@@ -56,6 +57,7 @@ class Setting:
     shell_meshes: tuple[SurfaceMesh, ...] = ()
     surroundings: object = None
     held: tuple[Limit, ...] = ()
+    taken: tuple[float, float] = (0.0, 0.0)
 
     @property
     def b0(self) -> np.ndarray:

@@ -24,6 +24,7 @@ from designtools.solve.solution import Solution
 
 ROUND = 3  # of an ellipsoid's mesh: 1280 faces
 HELD = 0.98  # of what is allowed, which the optimiser uses: turns are not the sheet, other meshes not its own
+RESIDUAL = 0.94  # the same of the eddy currents' field: joints lack the symmetry of the turns
 COOL = 0.91  # the same of a temperature: single turns make the sheet's heat uneven
 SPARSE = 8  # closest pitches, beyond which tracks are taken to be apart
 SPOTS, APART = 6, 0.2  # spots of a sheet held at once, how far apart in radii of the primary
@@ -91,11 +92,37 @@ def _cryostat_limits(setting: Setting, found: Surroundings):
         return
     if cryostat.residual_limit is not None:
         quantity = eddy.residual_field(found.eddies, setting.target, setting.b0, cryostat.wait, cryostat.ramp)
-        most = HELD * cryostat.residual_limit * setting.spec.target.strength * setting.reach
+        most = RESIDUAL * cryostat.residual_limit * setting.spec.target.strength * setting.reach
         yield Limit(quantity, -most, most, scale=most, label="cryostat.residual_limit")
     if cryostat.power_limit is not None:
         quantity = as_one_row(eddy.power_residual(found.eddies, cryostat.frequency))
         yield _cone(quantity, cryostat.power_limit**0.5, "cryostat.power_limit")
+
+
+def eddy_field(setting: Setting, linked, points) -> float:
+    """Largest |B·b0| (T) at points (P,3) m of the eddy currents, cryostat.wait after the ramp, of what links the modes with `linked` (M,) Wb."""
+    cryostat, modes = setting.spec.cryostat, setting.surroundings.eddies
+    late = eddy.after_ramp(modes.time_constants, cryostat.wait, cryostat.ramp)
+    return float(np.abs(eddy.mode_fields(modes, points, setting.b0) @ (late * linked)).max())
+
+
+def residual_over(setting: Setting, source) -> float:
+    """Excess (relative) of the residual field of wires over what the optimiser is held to; 0 where there is room."""
+    cryostat = setting.spec.cryostat
+    if cryostat is None or cryostat.residual_limit is None:
+        return 0.0
+    most = RESIDUAL * cryostat.residual_limit * setting.spec.target.strength * setting.reach
+    linked = eddy.linked_flux(setting.surroundings.eddies, source)
+    return max(0.0, eddy_field(setting, linked, setting.target.points) / most - 1)
+
+
+def tightened(setting: Setting, label: str, share: float) -> Setting:
+    """The setting with a limit of its surroundings at a share of what it is."""
+    scaled = lambda bound: None if bound is None else share * np.asarray(bound)
+    held = tuple(
+        replace(l, lower=scaled(l.lower), upper=scaled(l.upper), scale=share * l.scale) if l.name == label else l for l in setting.held
+    )
+    return replace(setting, held=held)
 
 
 # --- the wall -------------------------------------------------------------------------------------

@@ -26,20 +26,21 @@ from designtools.windings.spacing import wire_spacing
 from designtools.windings.winding import Track, Winding
 
 STEPS = 12  # towards turns that keep the limits
-FARTHEST, NEAREST = 1.0, 0.05  # pitches that a turn may move in one step: at first, and where it is not worth going on
+FARTHEST, NEAREST = 2.0, 0.1  # pitches that a turn may move in one step: at first, and where it is not worth going on
 ELBOW = 0.4  # of the room beyond the pitch, that a turn far from others may move instead: two that meet do not cross
-PRICE = 1000.0  # of a violation as large as the limit; moving all turns by one pitch costs 1
+PRICE = 100.0  # of a violation as large as the limit; moving all turns by one pitch costs 1
 KEPT = 1e-3  # relative excess over all limits together that counts as none
 CLOSE = 0.05  # excess below which the field is looked at between the points too
 NEAR = 1 + 2 * FARTHEST  # pitches: how far apart neighbouring tracks may be to be held apart: both may move
 JOINT, LOOSE = 1.02, 1.001  # tracks lie this much wider apart than asked, to be joined (jogs come a little closer) or left loose
 LAID, AIM = 1.003, 0.997  # the same of a step, and of the field limits that it aims at, for what is not linear
 WAVE = 6.0  # pitches: the shortest wave in which a turn moves
-SETTLED, STIFFER = 0.3, 2.0  # excess below which moving gets dearer from step to step, for what is left takes little; how many times
+STIFFER = 3.0  # times dearer does moving get with each step that should keep all limits: what is left is not linear, and takes little
 STRAIGHT = 200.0  # price of the mean square curvature of the turns, in 1/pitch, where moving them by one pitch costs 1
 KNEE = 4.0  # waves round a turn from which on moving it gets dear
 FINE, MOST_POINTS = 0.5, 192  # of the pitch: the step of the points of a track; how many one may have
-BESIDE = 2.0  # pitches, beyond which a fourth of the places will do to hold tracks apart
+ALONG = 3  # places per pitch at which tracks are held apart
+BESIDE = 1.3  # pitches, beyond which a fourth of the places will do to hold tracks apart
 TIGHT = 0.6  # of the curvature allowed, from where on a bend is held
 OF_TURNS = ("target.error", "target.strength", "stray.limit")  # limits that the turns themselves shall keep
 
@@ -136,26 +137,27 @@ class Wound:
         return tuple(t for w in self.windings for t in w.tracks)
 
 
-def bettered(setting: Setting, solution: Solution, matrices: dict, progress=None) -> tuple[Solution, Wound]:
-    """The solution with turns that keep the field error, the stray field, spacing and bends, as far as that goes.
+def bettered(setting: Setting, solution: Solution, matrices: dict, progress=None, begun: Wound | None = None, steps: int = STEPS) -> tuple[Solution, Wound]:
+    """The solution with turns, cut from its stream functions or as `begun`, that keep the field error, the stray field, spacing and bends, as far as that goes.
 
     A sequence of convex problems in smooth displacements of the turns (`windings.pliant`), the field of the turns taken
     as linear in them; a step counts when it lowers the excess over the limits.  What the sheets keep beside the field
     (torque, electric field, eddy currents ...) is held too, of the stream functions that the turns stand for.
     """
     current = turn_current(setting, solution)
-    best, farthest, stiff = _wound(setting, _evened(setting, cut_turns(setting, solution, current)), solution.x), FARTHEST, 1.0
-    for _ in range(STEPS):
+    windings, x = (begun.windings, begun.x) if begun else (_evened(setting, cut_turns(setting, solution, current)), solution.x)
+    best, farthest, stiff = _wound(setting, windings, x), FARTHEST, 1.0
+    for _ in range(steps):
         if best.worst < CLOSE:
             setting, best = _seen_between(setting, best)
         if best.worst <= KEPT or farthest < NEAREST or not best.windings:
             break
         if progress:
             progress("turns exceed " + ", ".join(f"{name} by {over:.1%}" for name, over in best.excess.items() if over > KEPT) + "; moving them")
-        trial = _moved(setting, best, current, farthest, stiff, matrices)
+        trial, left = _moved(setting, best, current, farthest, stiff, matrices)
         better = trial.worst < 0.98 * best.worst
-        best, farthest = (trial, farthest) if better else (best, farthest / 4)
-        stiff *= STIFFER if best.worst < SETTLED else 1.0
+        best, farthest = (trial, min(2 * farthest, FARTHEST)) if better else (best, farthest / 4)
+        stiff *= STIFFER if left <= KEPT else 1.0
     return replace(solution, extra=solution.extra | kept(best.windings)), best
 
 
@@ -176,7 +178,7 @@ def _evened(setting: Setting, windings) -> tuple[Winding, ...]:
 
 def _fine(setting: Setting, patch: Patch, track: Track) -> Track:
     """A closed track on the patch, on a smooth curve through its points."""
-    return pliant.evened(track, FINE * pitch(setting), MOST_POINTS, lambda points: _onto(patch, points))
+    return pliant.evened(pliant.without_knots(track, pitch(setting)), FINE * pitch(setting), MOST_POINTS, lambda points: _onto(patch, points))
 
 
 def _wound(setting: Setting, windings, x) -> Wound:
@@ -235,8 +237,8 @@ class _Linear:
     norm: str = "component"
 
 
-def _moved(setting: Setting, wound: Wound, current: float, farthest: float, stiff: float, matrices: dict) -> Wound:
-    """The turns after one convex step."""
+def _moved(setting: Setting, wound: Wound, current: float, farthest: float, stiff: float, matrices: dict) -> tuple[Wound, float]:
+    """The turns after one convex step, and the excess that it left over all limits together, as far as they are linear."""
     tracks, owner = wound.tracks, _owners(setting, wound)
     found = pliant.families(tracks, setting.symmetry, WAVE * pitch(setting))
     coarse = pliant.samples(found, tracks, setting.symmetry, np.inf)
@@ -250,12 +252,12 @@ def _moved(setting: Setting, wound: Wound, current: float, farthest: float, stif
     gap = np.maximum(pliant.elbow_room(coarse, _windings_of(wound)) - pitch(setting), 0.0)
     loose = np.maximum(pitch(setting), ELBOW / FARTHEST * gap)
     room = _room(setting, coarse, owner, farthest * loose[coarse.first])
-    c = standard.solve(_programme(*_smooth(setting, found, coarse, tracks, loose, stiff), held, room), 1e-6, elastic=PRICE, estimate=True).x
+    answer = standard.solve(_programme(*_smooth(setting, found, coarse, tracks, loose, stiff), held, room), 1e-6, elastic=PRICE, estimate=True)
     smooth = lambda k, track: _fine(setting, owner[k][1], track)
-    after = pliant.moved(found, tracks, setting.symmetry, c, smooth)
+    after = pliant.moved(found, tracks, setting.symmetry, answer.x, smooth)
     ends = np.cumsum([len(w.tracks) for w in wound.windings])
     windings = tuple(replace(w, tracks=after[end - len(w.tracks) : end]) for w, end in zip(wound.windings, ends))
-    return _wound(setting, windings, wound.x + onto_sheet @ c)
+    return _wound(setting, windings, wound.x + onto_sheet @ answer.x), float(answer.violation[:-1].sum())
 
 
 def _windings_of(wound: Wound) -> np.ndarray:
@@ -348,10 +350,11 @@ def _vertex_areas(mesh) -> np.ndarray:
 
 def _spacing_rows(setting: Setting, wound: Wound, found):
     """Neighbouring turns of one winding as far apart as they are laid."""
-    near = pliant.samples(found, wound.tracks, setting.symmetry, pitch(setting) / 3)
+    near = pliant.samples(found, wound.tracks, setting.symmetry, pitch(setting) / ALONG)
     distance, slope = pliant.distances(near, NEAR * pitch(setting), BESIDE * pitch(setting), setting.spec.conductor.width, _windings_of(wound))
     if len(distance):
-        yield _Linear(distance, slope, LAID * apart(setting), None, pitch(setting))
+        short = wound.excess["conductor.spacing"]  # between the places looked at they are a little closer
+        yield _Linear(distance, slope, LAID * (1 + short) * apart(setting), None, pitch(setting))
 
 
 def _bend_rows(setting: Setting, wound: Wound, found):

@@ -18,7 +18,6 @@ from designtools.recipes.product import Evidence
 from designtools.recipes.siting_evidence import siting_pieces
 from designtools.result import Figure
 from designtools.sources.magnets import Magnets
-from designtools.units import format
 
 DEGREE = 24  # of the harmonics that stand for what a 24-plane plot resolves
 DENSE = 3000  # points on the surface

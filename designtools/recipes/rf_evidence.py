@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from designtools.recipes import rf_circuits
+from designtools.recipes import rf_circuits, rf_density, rf_files, rf_nuclei
 from designtools.recipes.product import Evidence
 from designtools.recipes.rf_plots import limit_table, maps, plots
-from designtools.recipes.rf_setting import Setting, conductor_loss, in_region, middle, to_b1_rms, unpacked
+from designtools.recipes.rf_setting import Setting, as_sphere, conductor_loss, focused_phases, in_region, middle, to_b1_rms, unpacked
 from designtools.result import Figure
-from designtools.rf import receive, sar
-from designtools.rf.layered_sphere import LayeredSphere, power_matrix, ultimate_sensitivity, wave_of_currents
+from designtools.rf import moments, receive, sar
+from designtools.rf.layered_sphere import power_matrix, ultimate_sensitivity, wave_of_currents
 from designtools.rf.layered_sphere import fields as fields_of_sphere
 from designtools.rf.solution import Fields, electrical_size, voxel_conductivity
 
@@ -29,6 +29,7 @@ class Found(NamedTuple):
     body_loss: np.ndarray
     coil_loss: np.ndarray
     current: np.ndarray
+    impedance: np.ndarray = np.zeros((0, 0))  # of the ports, where the currents were found by moments
 
     @property
     def power(self) -> np.ndarray:
@@ -41,8 +42,9 @@ def found_of(setting: Setting, fields: Fields, current, scale: bool = True) -> F
     transmit = np.einsum("vac,a->vc", fields.flux, setting.transmit)
     sensitivity = np.einsum("vac,a->vc", fields.flux, setting.transmit.conj())
     cubes, forms = sar_forms(setting, fields)
+    losses = conductor_loss(setting, fields) + np.diag(rf_circuits.tuning_resistance(setting)) / 2
     drive = to_b1_rms(setting, transmit, current) if scale else current
-    return Found(transmit, sensitivity, cubes, forms, fields.power, conductor_loss(setting), drive)
+    return Found(transmit, sensitivity, cubes, forms, fields.power, losses, drive, fields.impedance)
 
 
 def sar_forms(setting: Setting, fields: Fields):
@@ -55,14 +57,32 @@ def sar_forms(setting: Setting, fields: Fields):
 
 
 def evidence(setting: Setting, solved, product, progress) -> Evidence:
-    """Figures of a coil driven so that its channels add at the middle of the region."""
+    """Figures of a coil driven so that its channels add at the middle of the region; of several nuclei the worst."""
     fields, current = unpacked(solved)
     found = found_of(setting, fields, current)
     progress("circuits and parallel imaging")
+    figures, audit, drawn = _of_nucleus(setting, found, fields)
+    others = {other.spec.nucleus: _of_nucleus(other, *_refound(other, solved)) for other in rf_nuclei.others(setting)}
+    if others:
+        parts = audit["circuits"].get("parts", []) + [row for o in others.values() for row in o[1]["circuits"].get("parts", ()) if row[0] != "both"]
+        audit["circuits"] |= {"parts": parts}
+        audit["nuclei"] = rf_nuclei.record({setting.spec.nucleus: (figures, audit)} | {n: o[:2] for n, o in others.items()})
+        drawn |= rf_nuclei.plots({setting.spec.nucleus: figures} | {n: o[0] for n, o in others.items()}, {n: o[2] for n, o in others.items()})
+        figures = rf_nuclei.worst({setting.spec.nucleus: figures} | {n: o[0] for n, o in others.items()})
+    numbers, curves = rf_density.evidence(setting)
+    return Evidence(figures, audit | numbers, drawn | curves, maps(setting, found), arrays=rf_files.arrays(setting, found))
+
+
+def _of_nucleus(setting: Setting, found, fields):
+    """Figures, audit and plots at one frequency."""
     figures = transmit_figures(setting, found) | receive_figures(setting, found) | rf_circuits.figures(setting, found)
-    audit = record(setting, found, fields) | closed_form(setting, found) | {"circuits": rf_circuits.record(setting, found)}
-    drawn = plots(setting, found) | {"limits": limit_table(figures)} | rf_circuits.plots(setting, found)
-    return Evidence(figures, audit, drawn, maps(setting, found))
+    audit = record(setting, found, fields) | closed_form(setting, found, fields) | {"circuits": rf_circuits.record(setting, found)}
+    return figures, audit, plots(setting, found) | {"limits": limit_table(setting, figures)} | rf_circuits.plots(setting, found)
+
+
+def _refound(other: Setting, solved):
+    fields = rf_nuclei.restored(other, solved)
+    return found_of(other, fields, focused_phases(other, fields)), fields
 
 
 # --- figures ----------------------------------------------------------------------------------------
@@ -76,7 +96,7 @@ def transmit_figures(setting: Setting, found: Found) -> dict[str, Figure]:
     how = f"{setting.method.replace('_', '-')}, {setting.body.spacing * 1e3:g} mm voxels"
     how += "; OUTSIDE MODEL: see the warnings" if setting.warnings else ""
     figures = {
-        "b1_efficiency": Figure(float(magnitude.mean() / np.sqrt(power)), "T/√W", f"mean |B1+| of the region over the root of the power in body and conductors; {how}"),
+        "b1_efficiency": Figure(float(magnitude.mean() / np.sqrt(power)), "T/√W", f"mean |B1+| of the region over the root of the power in body and {_lost_in(setting)}; {how}"),
         "b1_uniformity": Figure(float(1 - magnitude.std() / magnitude.mean()), "1", "1 less the standard deviation of |B1+| over its mean, voxels of the region"),
     }
     return figures | _sar_figures(setting, found, f"{level}; {how}")
@@ -124,7 +144,7 @@ def g_map(setting: Setting, found: Found) -> np.ndarray:
 
 def _reference(setting: Setting, found: Found, at: int):
     """The ultimate of concentric spheres, else the same coil without losses of its own."""
-    sphere = _as_sphere(setting)
+    sphere = as_sphere(setting)
     if sphere is None:
         return float(receive.snr(found.receive[at : at + 1], receive.noise_resistance(found.body_loss))[0]), "the same coil with no losses but the body's"
     place = setting.body.centres[at : at + 1] - np.asarray(setting.spec.phantom.centre)
@@ -132,24 +152,14 @@ def _reference(setting: Setting, found: Found, at: int):
     return float(np.sqrt(best / 2)), f"the ultimate of any coil around these spheres (modes to degree {_DEGREE})"
 
 
-def _as_sphere(setting: Setting) -> LayeredSphere | None:
-    phantom = setting.spec.phantom
-    if phantom.shape != "ellipsoid" or any(max(l.semi_axes) - min(l.semi_axes) > 1e-9 for l in phantom.layers):
-        return None
-    radii = np.array([l.semi_axes[0] for l in phantom.layers])[::-1]
-    if np.any(np.diff(radii) <= 0):
-        return None
-    return LayeredSphere(radii, setting.body.permittivity[1:][::-1], setting.spec.frequency)
-
-
 # --- audit ------------------------------------------------------------------------------------------
 
 
-def closed_form(setting: Setting, found: Found) -> dict:
+def closed_form(setting: Setting, found: Found, fields: Fields) -> dict:
     """Power and transmit field of concentric spheres from their modes, which share nothing with the voxels; else nothing."""
-    sphere = _as_sphere(setting)
+    sphere = as_sphere(setting)
     centre = np.asarray(setting.spec.phantom.centre)
-    points, flow = setting.coil.elements(2)
+    points, flow = _current_elements(setting, fields)
     if sphere is None or (nearest := np.linalg.norm(points - centre, axis=1).min()) <= 1.05 * sphere.outer:
         return {}
     degree = int(np.clip(np.ceil(np.log(1e-2) / np.log(sphere.outer / nearest)), 8, 30))  # power errs by the square
@@ -166,6 +176,18 @@ def closed_form(setting: Setting, found: Found) -> dict:
     return {"closed form": differences | {"degree of the modes": degree, "voxels compared": len(some)}}
 
 
+def _current_elements(setting: Setting, fields: Fields):
+    """Places (Q,3) m and moments (Q,3,C) A·m per ampere at the ports."""
+    if setting.strands is None:
+        return setting.coil.elements(2)
+    return moments.elements(setting.strands, fields.flow)[:2]
+
+
+def _lost_in(setting: Setting) -> str:
+    """Where power goes beside the body; what wires found by moments radiate is known, and counts."""
+    return "conductors" if setting.strands is None else "conductors and radiation"
+
+
 def record(setting: Setting, found: Found, fields: Fields) -> dict:
     """How the fields were found, what they conserve, and where the model ends."""
     sigma = voxel_conductivity(setting.body, setting.spec.frequency)
@@ -175,7 +197,7 @@ def record(setting: Setting, found: Found, fields: Fields) -> dict:
         "fields": fields.notes | {"method chosen": setting.method, "|k| a": electrical_size(body, setting.spec.frequency)},
         "warnings": list(setting.warnings),
         "body": {"voxels": int(body.inside.sum()), "mass_kg": float(body.mass.sum()), "conductivity_max_S/m": float(sigma.max())},
-        "losses_W": {"body": form(found.body_loss, found.current), "conductors": form(found.coil_loss, found.current)},
+        "losses_W": {"body": form(found.body_loss, found.current), _lost_in(setting): form(found.coil_loss, found.current)},
         "sar": "design estimate of a model; not a statement of safety or of conformity with any standard",
         "drive_A": {f"channel {i + 1}": [float(abs(c)), float(np.degrees(np.angle(c)))] for i, c in enumerate(found.current)},
     }

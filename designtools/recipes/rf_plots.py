@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from designtools.materials.sar_limits import profiles
-from designtools.recipes.rf_setting import Setting, middle
+from designtools.materials.sar_limits import profiles, status
+from designtools.recipes.rf_setting import Setting, as_sphere, middle
 from designtools.result import Ball, FieldMap, PlaneMap, Table
 from designtools.rf import receive, sar
+from designtools.rf.layered_sphere import ultimate_map
 from designtools.units import format
 
+_DEGREE = 40  # of the modes of the ultimate in maps: within 2 % at 0.9 of the radius
 _PLANES = (("axial", 0, 1, 2), ("coronal", 0, 2, 1), ("sagittal", 1, 2, 0))  # name, axes across and up, axis held
 
 
@@ -26,16 +28,27 @@ def transmit_map(setting: Setting, found) -> np.ndarray:
 
 
 def sar_map(setting: Setting, found) -> np.ndarray:
-    """SAR over 10 g (nx,ny,nz) W/kg: the largest of the cubes of each voxel; NaN where a voxel only lies in others' cubes."""
-    full = np.full(setting.body.label.shape, -np.inf)
-    if found.cubes is not None:
-        np.maximum.at(full, tuple(found.cubes.voxel.T), sar.of_drive(found.forms, found.current))
-    return np.where(np.isfinite(full), full, np.nan)
+    """SAR over 10 g (nx,ny,nz) W/kg of every voxel with tissue, by the rule of IEC/IEEE 62704-1; NaN in air."""
+    if found.cubes is None:
+        return np.full(setting.body.label.shape, np.nan)
+    values = sar.voxel_map(setting.body.label.shape, found.cubes, sar.of_drive(found.forms, found.current))
+    return np.where(setting.body.inside, values, np.nan)
 
 
 def snr_map(setting: Setting, found) -> np.ndarray:
     """SNR (nx,ny,nz) of the best combination, in T/√W, to which the signal-to-noise ratio is proportional."""
     return volume(setting, receive.snr(found.receive, receive.noise_resistance(found.power)))
+
+
+def share_map(setting: Setting, found) -> np.ndarray:
+    """SNR over the ultimate (nx,ny,nz) of concentric spheres; NaN where the phantom is none."""
+    sphere = as_sphere(setting)
+    if sphere is None:
+        return np.full(setting.body.label.shape, np.nan)
+    places = setting.body.centres - np.asarray(setting.spec.phantom.centre)
+    places = places * np.minimum(1, 0.999 * sphere.outer / np.maximum(np.linalg.norm(places, axis=1, keepdims=True), 1e-9))
+    best = np.sqrt(ultimate_map(sphere, places, _DEGREE, setting.spec.frame.b0_axis) / 2)
+    return volume(setting, receive.snr(found.receive, receive.noise_resistance(found.power)) / best)
 
 
 def plots(setting: Setting, found) -> dict:
@@ -44,6 +57,7 @@ def plots(setting: Setting, found) -> dict:
         "b1": ("Transmit field", transmit_map(setting, found), "T", "|B1+|"),
         "sar": ("SAR over 10 g, design estimate", sar_map(setting, found), "W/kg", "SAR"),
         "snr": ("Signal-to-noise ratio of the best combination", snr_map(setting, found), "T/√W", "per root of noise power"),
+        "share": ("Signal-to-noise ratio over the ultimate", share_map(setting, found), "1", "of the ultimate"),
     }
     records = {"body": _outline(setting), "channels": channel_table(found)}
     for key, (title, values, unit, label) in quantities.items():
@@ -70,15 +84,34 @@ def _plane(setting: Setting, values, plane, title, unit, label) -> PlaneMap:
     )  # fmt: skip
 
 
-def limit_table(figures) -> Table:
-    """SAR beside the limits of each profile, with the status of those limits; a figure that was not computed is not evaluated."""
-    known = profiles()
-    rows = tuple(
-        (profile, name, figures[name] if name in figures else "NOT EVALUATED", format(limit, "W/kg"))
-        for profile, limits in known.limits.items()
-        for name, limit in limits.items()
-    )
-    return Table("SAR beside limits", ("profile", "figure", "value", "limit"), rows, f"Not a statement of conformity. Limits: {known.status}.")
+def limit_table(setting: Setting, figures) -> Table:
+    """SAR beside the limits of each profile: margin, the level of transmission that just keeps the limit, status and source.
+
+    A figure that was not computed is not evaluated.
+    """
+    rows = tuple(row for name, profile in profiles().items() for row in _profile_rows(setting, name, profile, figures))
+    columns = ("profile", "figure", "value", "limit", "margin", "B1 rms that keeps it", "status of the limit")
+    return Table("SAR beside limits", columns, rows, f"Averages over six minutes (IEC) or as the profile says. Not a statement of conformity: {status()}.")
+
+
+def _profile_rows(setting: Setting, name, profile, figures):
+    for limit in profile.limits:
+        if limit.site == "extremities" and setting.spec.phantom.part == "head":
+            continue
+        value = figures[limit.figure].value if limit.figure in figures else None
+        yield _limit_row(setting, name, limit.figure + (f" ({limit.site})" if limit.site else ""), value, limit.limit, limit.status)
+    if profile.partial_body is not None and "sar_whole_body" in figures:
+        exposed = min(1.0, float(setting.body.mass.sum()) / setting.spec.transmit.patient_mass)
+        over = setting.spec.transmit.patient_mass if setting.spec.phantom.part == "head" else float(setting.body.mass.sum())
+        value = figures["sar_whole_body"].value * over / float(setting.body.mass.sum())
+        yield _limit_row(setting, name, f"partial body, {exposed:.0%} exposed", value, profile.partial_body.limit(exposed), profile.partial_body.status)
+
+
+def _limit_row(setting: Setting, name, what, value, limit, words):
+    if value is None:
+        return name, what, "NOT EVALUATED", format(limit, "W/kg"), "NOT EVALUATED", "NOT EVALUATED", words
+    level = setting.b1_rms * np.sqrt(limit / value)
+    return name, what, format(value, "W/kg", 4), format(limit, "W/kg"), f"{100 * (1 - value / limit):.1f} %", format(level, "T", 4), words
 
 
 def channel_table(found) -> Table:
@@ -98,4 +131,6 @@ def maps(setting: Setting, found) -> tuple[FieldMap, ...]:
         "sar 10g": (sar_map(setting, found), "W/kg"), "snr": (snr_map(setting, found), "T/√W"),
         "labels": (setting.body.label.astype(float), "1"),
     }  # fmt: skip
+    if setting.spec.nucleus == "1H":
+        images["snr absolute"] = (receive.absolute(snr_map(setting, found), setting.spec.frequency), "1")
     return tuple(FieldMap(name, axes, np.nan_to_num(values), unit, affine) for name, (values, unit) in images.items())

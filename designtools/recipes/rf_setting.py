@@ -10,14 +10,17 @@ from designtools.materials import tissues
 from designtools.problem import Design
 from designtools.quantities.skin_effect import round_wire_ratio
 from designtools.recipes.product import Product
-from designtools.rf import coils, solution, wires
+from designtools.recipes.rf_windings import windings
+from designtools.rf import antennas, coils, coupled, labels, moments, pulses, shields, solution, wires
 from designtools.rf.body import Body, Layer, ellipsoids
-from designtools.rf.layered_sphere import rotating
+from designtools.rf.layered_sphere import LayeredSphere, rotating
 from designtools.solve.solution import Solution, Status
 from designtools.sources.assembly import Assembly
 from designtools.sources.filaments import Filaments
 from designtools.spec import Mistake, SpecError, fingerprint
 from designtools.spec.gradient import MATERIALS
+from designtools.spec.rf_coil import GAMMA_BARS, MOMENTS
+from designtools.units import MU_0
 
 LIGHT = 299792458.0  # m/s
 SLOW = 0.4  # |k| a up to which quasi-statics errs by about 1 %
@@ -34,6 +37,15 @@ class Setting:
     coil: wires.Wires
     method: str
     warnings: tuple[str, ...]
+    strands: moments.Strands | None = None  # where the currents are found with the fields
+    shield_pieces: int = 0  # the last of the coil's, which carry what the coil induces
+
+    @property
+    def b1_rms(self) -> float:
+        """Root mean square of the transmit field over time (T) at which SAR is stated."""
+        asked = self.spec.transmit
+        pulse = asked.reference_pulse
+        return asked.b1_rms if pulse is None else pulses.rms(pulse.flip_angle, pulse.duration, pulse.repetition, pulse.shape, GAMMA_BARS[self.spec.nucleus])
 
     @property
     def channels(self) -> int:
@@ -48,11 +60,13 @@ class Setting:
 def prepare(spec) -> Setting:
     """Voxels and windings; SpecError where they meet or nothing of the region is tissue."""
     body = make_body(spec)
-    coil = make_coil(spec)
+    strands = make_strands(spec) if spec.coil.by_moments else None
+    coil, shield = (antennas.outlines(strands), 0) if strands is not None else shielded(spec, make_coil(spec))
     _refuse_meeting(body, coil, spec)
     size = solution.electrical_size(body, spec.frequency)
-    method = spec.method if spec.method != "auto" else "quasi_static" if size <= SLOW else "full_wave"
-    setting = Setting(spec, body, coil, method, tuple(_warnings(spec, body, size, method)))
+    slow = size <= SLOW and strands is None
+    method = spec.method if spec.method != "auto" else "quasi_static" if slow else "full_wave"
+    setting = Setting(spec, body, coil, method, tuple(_warnings(spec, body, size, method)), strands, shield)
     if not in_region(setting).any():
         raise SpecError([Mistake("", "region", "must hold tissue of the phantom, got none; move it or leave it out")])
     _refuse_along_b0(setting)
@@ -88,33 +102,27 @@ def _permittivity(material, frequency) -> complex:
 
 
 def _labelled(spec) -> Body:
-    """A labelled volume, cut to its tissue."""
-    import nibabel
-
-    image = nibabel.as_closest_canonical(nibabel.load(spec.phantom.file))
-    label, sizes = np.asarray(image.dataobj), np.array(image.header.get_zooms()[:3]) * 1e-3
-    known = {t.label: i + 1 for i, t in enumerate(spec.phantom.tissues)}
-    _check_labels(label, sizes, known)
-    mapped = np.zeros(label.shape, np.int32)
-    for value, index in known.items():
-        mapped[label == value] = index
-    box = np.argwhere(mapped)
-    mapped = mapped[tuple(slice(a, b + 1) for a, b in zip(box.min(0), box.max(0)))]
-    corner = np.asarray(spec.phantom.centre) - sizes[0] * (np.array(mapped.shape) - 1) / 2
-    eps = [_permittivity(t, spec.frequency) for t in spec.phantom.tissues]
-    return Body(corner, float(sizes[0]), mapped, np.array([1.0, *eps], complex), np.array([0.0, *(t.density for t in spec.phantom.tissues)]))
+    """A labelled volume, resampled to the voxel asked and cut to its tissue."""
+    phantom = spec.phantom
+    known = {t.label: i + 1 for i, t in enumerate(phantom.tissues)}
+    try:
+        mapped = labels.resampled(phantom.file, known, phantom.voxel)
+    except labels.LabelError as error:
+        raise SpecError([Mistake("", f"phantom.{error.key}", str(error))]) from None
+    corner = np.asarray(phantom.centre) - phantom.voxel * (np.array(mapped.shape) - 1) / 2
+    eps = [_permittivity(t, spec.frequency) for t in phantom.tissues]
+    return Body(corner, phantom.voxel, mapped, np.array([1.0, *eps], complex), np.array([0.0, *(t.density for t in phantom.tissues)]))
 
 
-def _check_labels(label, sizes, known) -> None:
-    if label.ndim != 3 or np.ptp(sizes) > 1e-3 * sizes[0]:
-        words = f"must be one volume of cubic voxels, got shape {label.shape} and voxels of {' x '.join(f'{s * 1e3:g}' for s in sizes)} mm; resample it"
-        raise SpecError([Mistake("", "phantom.file", words)])
-    missing = sorted(set(np.unique(label).tolist()) - {0, *known})
-    if missing:
-        words = f"must name a tissue for every label of the file, got none for {', '.join(f'{m:g}' for m in missing[:8])}"
-        raise SpecError([Mistake("", "phantom.tissues", words)])
-    if not np.isin(label, list(known)).any():
-        raise SpecError([Mistake("", "phantom.file", "must hold at least one labelled voxel, got none")])
+def as_sphere(setting: Setting) -> LayeredSphere | None:
+    """The phantom as concentric spheres, where it is that."""
+    phantom = setting.spec.phantom
+    if phantom.shape != "ellipsoid" or any(max(l.semi_axes) - min(l.semi_axes) > 1e-9 for l in phantom.layers):
+        return None
+    radii = np.array([l.semi_axes[0] for l in phantom.layers])[::-1]
+    if np.any(np.diff(radii) <= 0):
+        return None
+    return LayeredSphere(radii, setting.body.permittivity[1:][::-1], setting.spec.frequency)
 
 
 # --- the windings -----------------------------------------------------------------------------------
@@ -123,8 +131,56 @@ def _check_labels(label, sizes, known) -> None:
 def make_coil(spec) -> wires.Wires:
     """The windings in place, each channel with one ampere at its port."""
     c = spec.coil
-    axis = np.asarray(c.axis or spec.frame.bore_axis, float)
-    return coils.placed(_BUILD[c.type](c, spec.frequency), axis, np.asarray(c.centre))
+    if c.type == "surface":
+        return _on_surface(c, _axis(spec))
+    built = _inside(spec) if c.type == "solenoid" and spec.shield else _BUILD[c.type](c, spec.frequency)
+    return coils.placed(built, _axis(spec), np.asarray(c.centre))
+
+
+def _inside(spec) -> wires.Wires:
+    """A solenoid whose return runs halfway between it and its shield, where it usually runs farther out."""
+    c = spec.coil
+    return coils.solenoid(c.radius, c.length, c.turns, min(1.15 * c.radius, (c.radius + spec.shield.radius) / 2))
+
+
+def _axis(spec) -> np.ndarray:
+    return np.asarray(spec.coil.axis or spec.frame.bore_axis, float)
+
+
+def _on_surface(c, axis) -> wires.Wires:
+    """Loops on the largest surface of a file, which keeps its own coordinates but for `centre`."""
+    from designtools.formers.triangulated import MeshError, parts_of
+
+    scale = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "inch": 25.4e-3}[c.unit or "mm"]
+    try:
+        mesh = parts_of(c.path, scale)[0]
+        return antennas.surface_array(mesh.vertices + np.asarray(c.centre), mesh.faces, c.count, c.loop_radius, -0.35 if c.lowest is None else c.lowest, axis)
+    except (MeshError, ValueError) as error:
+        raise SpecError([Mistake("", "coil.path", str(error))]) from None
+
+
+def make_strands(spec) -> moments.Strands:
+    """The wires whose currents the method of moments finds."""
+    c = spec.coil
+    if c.type in ("dipoles", "strips"):
+        sizes = (c.radius, c.count, c.length) if c.type == "dipoles" else (c.radius, c.count, c.length, c.ground_distance)
+        built = (antennas.dipoles if c.type == "dipoles" else antennas.strips)(*sizes, spec.wire.radius, spec.frequency)
+        return antennas.placed(built, _axis(spec), np.asarray(c.centre))
+    return antennas.loops(make_coil(spec), c.capacitors, spec.wire.radius, spec.frequency)
+
+
+def shielded(spec, coil: wires.Wires) -> tuple[wires.Wires, int]:
+    """The windings with the currents that they induce in the shield; and how many pieces the shield has."""
+    s = spec.shield
+    if s is None:
+        return coil, 0
+    tube = coils.placed(shields.tube(s.radius, s.length, s.around, s.along), _axis(spec), np.asarray(spec.coil.centre))
+    away = (coil.elements()[0] - np.asarray(spec.coil.centre)) @ coils.frame_of(_axis(spec))
+    if np.hypot(away[:, 0], away[:, 1]).max() > s.radius - 2 * spec.wire.radius:
+        words = f"must exceed {np.hypot(away[:, 0], away[:, 1]).max() * 1e3:.4g} mm, how far the windings reach from the axis, got {s.radius * 1e3:.4g} mm"
+        raise SpecError([Mistake("", "shield.radius", words)])
+    strip = shields.spacing(s.radius, s.length, s.around, s.along)
+    return shields.shielded(coil, tube, spec.wire.radius, strip / (2 * np.pi)), len(tube.start)
 
 
 _BUILD = {
@@ -135,7 +191,7 @@ _BUILD = {
     "saddle": lambda c, f: coils.saddle_pair(c.radius, c.length, c.opening),
     "birdcage": lambda c, f: coils.birdcage(c.radius, c.length, c.rungs),
     "loops": lambda c, f: coils.cylinder_array(c.radius, c.rows, c.per_row, c.row_spacing or 0.0, c.loop_width / 2, c.loop_length / 2),
-    "helmet": lambda c, f: coils.helmet_array(c.radius, c.count, c.loop_radius),
+    "helmet": lambda c, f: coils.helmet_array(c.radius, c.count, c.loop_radius, -0.35 if c.lowest is None else c.lowest),
     "dipoles": lambda c, f: coils.dipole_array(c.radius, c.count, c.length, 2 * np.pi * f / LIGHT),
 }
 
@@ -157,12 +213,17 @@ def _warnings(spec, body: Body, size: float, method: str):
     if method == "quasi_static" and size > 1:
         yield f"|k| a is {size:.2f}: quasi-statics is OUTSIDE MODEL above 1; use `method: full_wave`"
     longest = section_length(spec) / (LIGHT / spec.frequency)
-    if longest > EVEN:
-        yield f"sections between capacitors are {longest:.3f} wavelengths long, more than 1/15: the current along them is not even, figures are OUTSIDE MODEL; raise coil.capacitors or use shorter conductors"
+    other = "or `coil.currents: moments`" if spec.coil.type in MOMENTS else "or use shorter conductors"
+    if longest > EVEN and not spec.coil.by_moments:
+        yield f"sections between capacitors are {longest:.3f} wavelengths long, more than 1/15: the current along them is not even, figures are OUTSIDE MODEL; raise coil.capacitors {other}"
+    if spec.coil.type == "dipoles" and not spec.coil.by_moments:
+        yield "the current along dipoles is prescribed, and what the body does to it is left out: figures are OUTSIDE MODEL; leave `coil.currents` out"
+    if spec.shield is not None and 2 * np.pi * spec.shield.radius > LIGHT / spec.frequency:
+        yield "the shield is more than a wavelength around: its currents are those of slow fields, figures are OUTSIDE MODEL"
 
 
 def section_length(spec) -> float:
-    """Longest conductor (m) between capacitors; a dipole carries its sinusoid and has none."""
+    """Longest conductor (m) between capacitors; dipoles and strips have none."""
     c = spec.coil
     lengths = {
         "loop": lambda: 2 * np.pi * c.radius / c.capacitors,
@@ -173,17 +234,36 @@ def section_length(spec) -> float:
         "birdcage": lambda: max(c.length / (2 if c.passes in ("low", "band") else 1), 2 * np.pi * c.radius / c.rungs),
         "loops": lambda: np.pi * (c.loop_width + c.loop_length) / 2 / c.capacitors,
         "helmet": lambda: 2 * np.pi * c.loop_radius / c.capacitors,
+        "surface": lambda: 2 * np.pi * c.loop_radius / c.capacitors,
         "dipoles": lambda: 0.0,
+        "strips": lambda: 0.0,
     }
     return float(lengths[c.type]())
 
 
-def conductor_loss(setting: Setting) -> np.ndarray:
-    """Power (C,C) W in conductors and lumped resistance, as a form of peak port currents."""
-    wire = setting.spec.wire
-    sigma = 1 / MATERIALS[wire.material].resistivity
-    ratio = float(round_wire_ratio(wire.radius, setting.spec.frequency, sigma))
-    return wires.loss(setting.coil, ratio / (sigma * np.pi * wire.radius**2)) + wire.lumped_resistance / 2 * np.eye(setting.channels)
+def conductor_loss(setting: Setting, fields: solution.Fields) -> np.ndarray:
+    """Power (C,C) W in conductors, shield and lumped resistance, and radiated by wires found by moments, as a form of peak port currents."""
+    lumped = setting.spec.wire.lumped_resistance / 2 * np.eye(setting.channels)
+    if setting.strands is not None:
+        return coupled.port_power(fields.impedance) - fields.power + lumped
+    coil, n = setting.coil, len(setting.coil.start) - setting.shield_pieces
+    own = wires.loss(wires.Wires(*(part[:n] for part in coil)), wire_resistance(setting.spec)) + lumped
+    if not setting.shield_pieces:
+        return own
+    s = setting.spec.shield
+    strip = shields.spacing(s.radius, s.length, s.around, s.along)
+    return own + wires.loss(wires.Wires(*(part[n:] for part in coil)), sheet_resistance(setting.spec) / strip)
+
+
+def wire_resistance(spec) -> float:
+    """Resistance (ohm/m) of the wire at the frequency of the spec."""
+    sigma = 1 / MATERIALS[spec.wire.material].resistivity
+    return float(round_wire_ratio(spec.wire.radius, spec.frequency, sigma)) / (sigma * np.pi * spec.wire.radius**2)
+
+
+def sheet_resistance(spec) -> float:
+    """Resistance (ohm per square) of a thick sheet of the wire's metal: sqrt(w mu0 rho/2)."""
+    return float(np.sqrt(np.pi * spec.frequency * MU_0 * MATERIALS[spec.wire.material].resistivity))
 
 
 # --- fields as the kept solution --------------------------------------------------------------------
@@ -191,47 +271,59 @@ def conductor_loss(setting: Setting) -> np.ndarray:
 
 def blank(setting: Setting) -> Design:
     """The structure of what `solved` keeps."""
-    return Design({"fields": _parts(np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(1))}, fingerprint(setting.spec))
+    return Design({"fields": _parts(solution.Fields(*[np.zeros(1)] * 3, {}), np.zeros(1))}, fingerprint(setting.spec))
 
 
-def _parts(electric, flux, power, current) -> dict:
-    return {"electric": electric, "flux": flux, "power": power, "current": current}
+def _parts(fields: solution.Fields, current) -> dict:
+    arrays = {name: getattr(fields, name) for name in ("electric", "flux", "power", "impedance", "flow")}
+    return arrays | {"current": np.asarray(current, complex)}
 
 
 def channel_fields(setting: Setting, progress=None) -> solution.Fields:
     """Fields of every channel by the method chosen; where the model ends is said on the way."""
     for warning in setting.warnings if progress else ():
         progress(f"warning: {warning}")
+    if setting.strands is not None:
+        return _coupled(setting, progress)
     if setting.method == "quasi_static":
         return solution.quasi_static(setting.body, setting.coil, setting.spec.frequency, progress=progress)
     return solution.full_wave(setting.body, setting.coil, setting.spec.frequency, setting.spec.tolerance, progress)
 
 
-def kept(setting: Setting, fields: solution.Fields, current, status=Status.OPTIMAL, gap=None, objective=0.0, terms=None, slacks=None) -> Solution:
+def _coupled(setting: Setting, progress) -> solution.Fields:
+    try:
+        return coupled.full_wave(setting.body, setting.strands, setting.spec.frequency, wire_resistance(setting.spec), setting.spec.tolerance, progress)
+    except ValueError as error:
+        raise SpecError([Mistake("", "phantom.voxel", str(error))]) from None
+
+
+def kept(setting: Setting, fields: solution.Fields, current, status=Status.OPTIMAL, gap=None, objective=0.0, terms=None, slacks=None, extra=None) -> Solution:
     """The fields and the drive as a Solution, which the pipeline stores; the design holds arrays, not sources."""
-    design = Design({"fields": _parts(fields.electric, fields.flux, fields.power, np.asarray(current, complex))}, fingerprint(setting.spec))
+    design = Design({"fields": _parts(fields, current)}, fingerprint(setting.spec))
     residual = float(fields.notes.get("largest residual", 0.0))
     if residual > fields.notes.get("tolerance", np.inf):
         status = Status.NOT_CONVERGED
     x = np.concatenate([np.real(current), np.imag(current)])
-    return Solution(design, status, x, float(objective), terms or {}, slacks or {}, gap=gap, history=(fields.notes,))
+    return Solution(design, status, x, float(objective), terms or {}, slacks or {}, gap=gap, history=(fields.notes,), extra=extra or {})
 
 
 def unpacked(solved: Solution) -> tuple[solution.Fields, np.ndarray]:
     """Fields and drive of a solution."""
     parts = {name: np.asarray(value) for name, value in solved.design.parts["fields"].items()}
     notes = solved.history[0] if solved.history else {}
-    return solution.Fields(parts["electric"], parts["flux"], parts["power"], notes), parts["current"]
+    current = parts.pop("current")
+    return solution.Fields(**parts, notes=notes), current
 
 
 def wind(setting: Setting, solved: Solution) -> Product:
     """The conductors, each channel with one ampere at its port."""
-    coil = setting.coil
+    coil = setting.coil if setting.strands is None else antennas.carried(setting.strands, unpacked(solved)[0].flow)
     parts = []
     for channel in range(setting.channels):
         used = np.abs(coil.current[:, channel]) > 0
         parts.append(Filaments(coil.start[used], coil.end[used], coil.current[used, channel].real))
-    return Product(source=Assembly(parts))
+    wound = wires.Wires(*(part[: len(part) - setting.shield_pieces] for part in setting.coil))
+    return Product(source=Assembly(parts), windings=windings(wound, setting.spec.wire.radius, setting.spec.coil.centre))
 
 
 # --- where things are asked -------------------------------------------------------------------------
@@ -262,4 +354,4 @@ def focused_phases(setting: Setting, fields) -> np.ndarray:
 def to_b1_rms(setting: Setting, transmit, current) -> np.ndarray:
     """The current scaled to transmit.b1_rms, the mean magnitude over the region."""
     mean = np.abs(transmit[in_region(setting)] @ current).mean()
-    return current * setting.spec.transmit.b1_rms / mean
+    return current * setting.b1_rms / mean

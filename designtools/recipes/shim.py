@@ -10,8 +10,6 @@ from designtools.problem import Design
 from designtools.quantities.shim import Currents
 from designtools.recipes.field_map import Volume, read_volumes
 from designtools.recipes.product import Product, Recipe
-from designtools.recipes.shim_evidence import evidence
-from designtools.recipes.shim_layout import improved
 from designtools.recipes.shim_sets import Channels, at_current, channels_of, profile
 from designtools.recipes.shim_shots import Shot, shots_of, solved
 from designtools.solve.solution import Solution, Status
@@ -75,6 +73,8 @@ def solve(setting: Setting, progress=None) -> Solution:
     say = progress or (lambda sentence: None)
     design, history = start(setting), ()
     if setting.spec.layout is not None:
+        from designtools.recipes.shim_layout import improved  # as the evidence below: not loaded before it is asked for
+
         design, history = improved(setting, design, say)
         setting = settled(setting, design)
     say(f"currents of {len(setting.shots)} shot{'s' if len(setting.shots) > 1 else ''}")
@@ -121,6 +121,13 @@ def relax(setting: Setting, solution: Solution) -> str:
     """Zero current meets every limit, so only a broken spec arrives here."""
     found = "; ".join(f"raise {r.limit} to {format(r.achievable, r.unit)}" for r in solution.relaxations)
     return f"no currents meet all limits: {found}"
+
+
+def evidence(setting: Setting, solution: Solution, product: Product, progress=None):
+    """Figures, maps and plots (`shim_evidence.evidence`)."""
+    from designtools.recipes.shim_evidence import evidence
+
+    return evidence(setting, solution, product, progress)
 
 
 RECIPE = Recipe(prepare, start, solve, wind, evidence, relax)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from designtools.fields import force, torque
 from designtools.fringe import far_sighted, fringe_extent
 from designtools.result import Figure, PlaneMap, Table
 from designtools.siting.drawing import Drawing, draw, slug
@@ -15,8 +16,10 @@ from designtools.siting.pull import force_product, peak, pull, spatial_gradient
 from designtools.siting.sampling import magnitude
 from designtools.siting.site import AXIS_NAMES, VIEWS, Site, site_of
 from designtools.siting.zones import accessible_patches, silhouette
+from designtools.sources.assembly import leaves
 from designtools.units import format
 
+ELEMENTS = ("current_elements", "charge_elements", "dipole_elements")  # one of which a source has whose load can be taken
 FINE, WIDE = 161, 81  # points along a side of the maps of |B| and of its slopes
 
 
@@ -38,33 +41,47 @@ def siting_pieces(source, siting, bore_axis=(0.0, 0.0, 1.0), progress: Callable 
         return SitingPieces({}, (), {}, {})
     say = progress or (lambda sentence: None)
     site = site_of(siting.model_dump(), bore_axis)
-    standing, plates, audit = _with_plates(source, site, say)
+    standing, plates, loads, audit = _with_plates(source, site, say)
     say("fringe field: extents and the siting drawing")
     axis = "xyz"[int(np.argmax(np.abs(bore_axis)))]
     fringe = {name: fringe_extent(source, level, axis, angles=angles) for name, level in site.levels.items() if not _doubt(source, level)}
     drawing = draw(standing, site)
     seen = far_sighted(standing, min(site.levels.values()))
     peaks = _peaks(seen, site)
-    figures = _fringe_figures(source, site, fringe) | _peak_figures(peaks) | _zone_figures(source, drawing)
+    figures = loads | _fringe_figures(source, site, fringe) | _peak_figures(peaks) | _zone_figures(source, drawing)
     plots = _maps(seen, site, fringe) | {"siting": drawing} | _tables(source, site, fringe, drawing, peaks)
     plots |= plates | _attenuation(source, standing, site, drawing)
     return SitingPieces(figures, tuple(_zone_limits(drawing)), plots, audit)
 
 
 def _with_plates(source, site: Site, say):
-    """The source with its plates of steel, their table, their audit record."""
+    """The source with its plates of steel, their table, the loads between both, their audit record."""
     if not site.plates:
-        return source, {}, {}
+        return source, {}, {}, {}
     from designtools.siting.iron import plates_in_field
 
     say("plates of steel: nonlinear finite elements")
     found = plates_in_field(source, site)
-    columns = ("plate", "largest |B|", "mean |B|", "state")
+    pulls, loads = _plate_loads(source, found)
+    columns = ("plate", "largest |B|", "mean |B|", "pull on the magnet", "state")
     state = lambda p: f"SATURATED: {format(p.saturated_share, '1')} of it beyond {format(p.knee, 'T')}" if p.saturated else "below saturation"
-    rows = tuple((p.name, format(p.peak, "T"), format(p.mean, "T"), state(p)) for p in found.plates)
+    rows = tuple((p.name, format(p.peak, "T"), format(p.mean, "T"), format(f, "N") if np.isfinite(f) else "not known", state(p)) for p, f in zip(found.plates, pulls))
     table = Table("Plates of steel", columns, rows, found.method)
     record = {p.name: {"peak_field": p.peak, "mean_field": p.mean, "saturated": p.saturated} for p in found.plates}
-    return found.source, {"plates": table}, {"plates": record | {"solver": found.record}}
+    return found.source, {"plates": table}, loads, {"plates": record | {"solver": found.record}}
+
+
+def _plate_loads(source, found) -> tuple[list[float], dict[str, Figure]]:
+    """Pull (N) of each plate on the magnet, and the sums; nothing is known of magnets that are known by their field alone."""
+    parts = leaves(source)
+    if not all(any(hasattr(part, name) for name in ELEMENTS) for part in parts):
+        return [np.nan] * len(found.plates), {}
+    pulls = [np.asarray(force(source, leaf)) for leaf in leaves(found.iron)]
+    words = f"currents and magnets of the magnet in the field of the magnetised bricks; {found.method}"
+    return [float(np.linalg.norm(f)) for f in pulls], {
+        "plates_force": Figure(float(np.linalg.norm(np.sum(pulls, axis=0))), "N", f"net force between the magnet and all plates of steel: {words}"),
+        "plates_torque": Figure(float(np.linalg.norm(torque(source, found.iron))), "N·m", f"net torque between them about the isocentre: {words}"),
+    }
 
 
 def _attenuation(source, standing, site: Site, drawing: Drawing) -> dict[str, Table]:

@@ -15,7 +15,7 @@ import numpy as np
 from designtools.export import bodies, siting
 from designtools.export.flat import flatten, former_of
 from designtools.export.glb import former_resolution
-from designtools.result import Ball, Histogram, Lines, PlaneMap, SurfaceMap
+from designtools.result import Ball, Histogram, Lines, Matrix, PlaneMap, Scene, Sections, SurfaceMap
 from designtools.siting.drawing import Drawing
 from designtools.units import format as readable
 from designtools.units import read_unit
@@ -290,8 +290,44 @@ def siting_drawing(record: Drawing) -> dict:
     return {"data": data, "layout": layout}
 
 
+def matrix(record: Matrix) -> dict:
+    """A square of cells, coloured by decades, each with its value in words."""
+    values = np.abs(np.asarray(record.values, float))
+    names = [_safe(name) for name in record.names]
+    positive = values[np.isfinite(values) & (values > 0)]
+    low = np.log10(positive.max() * 1e-6) if positive.size else 0.0
+    known = np.log10(np.maximum(values, 10**low))
+    words = [[readable(float(v), record.unit, 3) if np.isfinite(v) else "" for v in row] for row in values]
+    heat = {
+        "type": "heatmap", "x": names, "y": names, "z": known.tolist(), "text": words, "texttemplate": "%{text}", "showscale": False, "xgap": 2, "ygap": 2,
+        "colorscale": [[0, "#f7f9fb"], [1, "#f4a582"]], "hovertemplate": "%{y} by %{x}: %{text}<extra></extra>", "hoverongaps": False,
+    }  # fmt: skip
+    layout = _layout("of", "on")
+    layout["xaxis"] |= {"side": "top", "type": "category", "showgrid": False}
+    layout["yaxis"] |= {"autorange": "reversed", "type": "category", "showgrid": False}
+    return {"data": [heat], "layout": layout | {"margin": {"l": 110, "r": 20, "t": 70, "b": 20}}}
+
+
+def sections(record: Sections) -> dict:
+    """Half a section through the axis: layers as filled rectangles, marks dashed; thin layers far out want their own scale."""
+    groups = list(dict.fromkeys(s.group for s in record.sections))
+    data = []
+    for section in record.sections:
+        (a, b), (c, d) = section.z, section.r
+        colour = bodies.colour_of(groups.index(section.group))
+        corners = np.array([[a, c], [b, c], [b, d], [a, d], [a, c]]) * 1e3
+        words = _safe(f"{section.name}: {readable(c, 'm')} to {readable(d, 'm')}")
+        data.append(_trace(corners, words, {"color": colour, "width": 1}) | {"fill": "toself", "fillcolor": _faint(colour, 0.45), "hoverinfo": "name", "hoveron": "fills"})
+    for name, half, radius in record.marks:
+        ends = np.array([[-half, radius], [half, radius]]) * 1e3
+        data.append(_trace(ends, _safe(name), {"color": INK, "width": 1.5, "dash": "dash"}) | {"hoverinfo": "name"})
+    layout = _layout("along the bore (mm)", "distance from the axis (mm)")
+    layout["legend"] = {"x": 1.02, "y": 1, "font": {"size": 11}}
+    return {"data": data, "layout": layout}
+
+
 DRAWN = {
-    PlaneMap: plane_map, Lines: lines, Histogram: histogram, SurfaceMap: surface_map, Drawing: siting_drawing,
+    PlaneMap: plane_map, Lines: lines, Histogram: histogram, SurfaceMap: surface_map, Drawing: siting_drawing, Matrix: matrix, Sections: sections,
 }  # fmt: skip
 
 
@@ -326,9 +362,8 @@ def pattern(winding, formers, colour: str) -> dict | None:
 
 def scene(result) -> dict | None:
     """Windings and sources, formers, regions and field planes in one interactive view; None if there is nothing."""
-    traces = [*_winding_traces(result), *_source_traces(result)]
-    traces += [_former_trace(name, former) for name, former in result.formers.items()]
-    traces += [_sheet_trace(name, sheet) for name, sheet in result.sheets.items()]
+    whole = next((r for r in result.plots.values() if isinstance(r, Scene)), None)
+    traces = _design_traces(result) if whole is None else _switched(whole)
     traces += [_ball_trace(record) for record in result.plots.values() if isinstance(record, Ball)]
     traces += [
         _plane_trace(r) for r in result.plots.values() if isinstance(r, PlaneMap) and r.origin is not None
@@ -339,6 +374,25 @@ def scene(result) -> dict | None:
         "legend": {"itemsizing": "constant", "x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,.85)"}
     }
     return {"data": traces, "layout": layout}
+
+
+def _design_traces(result) -> list[dict]:
+    traces = [*_winding_traces(result), *_source_traces(result)]
+    traces += [_former_trace(name, former) for name, former in result.formers.items()]
+    return traces + [_sheet_trace(name, sheet) for name, sheet in result.sheets.items()]
+
+
+def _switched(scene: Scene) -> list[dict]:
+    """Every design in one colour under one entry of the legend."""
+    traces = []
+    for index, (name, design) in enumerate(scene.designs.items()):
+        own = [*_winding_traces(design), *_source_traces(design)]
+        own = [t for t in own if t["type"] != "cone"]
+        for k, trace in enumerate(own):
+            line = {"line": {"color": bodies.colour_of(index), "width": 2}} if trace["type"] == "scatter3d" else {"color": bodies.colour_of(index)}
+            solid = {"opacity": 0.25} if trace["type"] == "mesh3d" else {}  # what lies within shines through
+            traces.append(trace | line | solid | {"name": _safe(name), "legendgroup": _safe(name), "showlegend": k == 0})
+    return traces
 
 
 def _winding_traces(result) -> list[dict]:

@@ -13,14 +13,14 @@ from typing import Any
 
 from designtools.export import bodies
 from designtools.report import figures as draw
-from designtools.result import MET, NOT_EVALUATED, Ball, Figure, Table, plain, unit_of
+from designtools.result import MET, NOT_EVALUATED, OUTSIDE_MODEL, Ball, Figure, Scene, Sections, Table, plain, unit_of
 from designtools.spec.figures import FIGURES
 from designtools.units import format as readable
 
 HERE = Path(__file__).parent
 TONES = {"done": "good", "requirement missed": "bad", "infeasible": "bad"}
 LONGEST_CELL = 400  # characters
-MARKS = {MET: "good", NOT_EVALUATED: "muted"}
+MARKS = {MET: "good", NOT_EVALUATED: "muted", OUTSIDE_MODEL: "muted"}
 
 
 def write_report(result, path) -> Path:
@@ -50,6 +50,7 @@ def render(result) -> str:
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         figures=[_figure_row(name, figure) for name, figure in result.figures.items()],
         requirements=[_requirement_row(row, result.figures) for row in result.requirements],
+        sourced=any("source" in row for row in result.requirements),
         counts=_counts(result.requirements),
         plots=plots,
         data=Markup(_script_json({plot["id"]: plot["figure"] for group in plots.values() for plot in group})),
@@ -82,7 +83,7 @@ def _axis(axis) -> str:
 
 
 def _words(name: str) -> str:
-    return str(name).replace("_", " ")
+    return str(name).replace(".", ": ").replace("_", " ")
 
 
 def _figure_row(name: str, figure: Figure) -> dict:
@@ -109,6 +110,15 @@ def _requirement_row(row: Mapping[str, Any], figures: Mapping[str, Figure]) -> d
         "bar": 0.0 if margin is None else max(-50.0, min(50.0, 50 * margin)),
         "status": row["status"],
         "tone": MARKS.get(row["status"], "bad"),
+    } | _origin(row, figures.get(row["quantity"]))
+
+
+def _origin(row: Mapping[str, Any], figure: Figure | None) -> dict:
+    """Where a limit comes from, how far the value is trusted, and how it was found."""
+    return {
+        "source": ", ".join(str(row[key]) for key in ("source", "edition") if row.get(key)),
+        "uncertainty": f" ± {readable(figure.uncertainty, figure.unit, 2)}" if figure and figure.uncertainty is not None else "",
+        "method": figure.method if figure else "not evaluated: no part and no coupling makes this figure",
     }
 
 
@@ -173,9 +183,9 @@ def _plots(result) -> dict[str, list[dict]]:
                 _plot(f"pattern-{index}", title, "Unrolled, true to length, as in the DXF.", figure, "flat")
             )
     groups["results"] = [
-        _plot(f"plot-{index}", record.title, record.caption, draw.drawn(record))
+        _plot(f"plot-{index}", record.title, record.caption, draw.drawn(record), "tall" if isinstance(record, Sections) else "")
         for index, record in enumerate(result.plots.values())
-        if not isinstance(record, (Ball, Table))
+        if not isinstance(record, (Ball, Table, Scene))
     ]
     return groups
 

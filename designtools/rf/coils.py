@@ -70,13 +70,13 @@ def helmet_array(radius: float, count: int, loop_radius: float, lowest: float = 
     return joined([loop(radius * n, n, loop_radius, 32) for n in normals])
 
 
-def solenoid(radius: float, length: float, turns: int) -> Wires:
-    """A helix about z with its return along the outside, closed."""
+def solenoid(radius: float, length: float, turns: int, lead: float | None = None) -> Wires:
+    """A helix about z with its return along the outside, `lead` m from the axis (default: 1.15 radii), closed."""
     count = max(24, int(2 * np.pi / _STEP)) * turns
     t = np.arange(count + 1) / count
     angle = 2 * np.pi * turns * t
     helix = np.stack([radius * np.cos(angle), radius * np.sin(angle), length * (t - 0.5)], axis=1)
-    lead = 1.15 * radius
+    lead = lead or 1.15 * radius
     back = np.array([[lead, 0, length / 2], [lead, 0, -length / 2]])
     return path(np.concatenate([helix, back]))
 

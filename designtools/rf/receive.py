@@ -21,6 +21,19 @@ def snr(sensitivity, resistance) -> np.ndarray:
     return np.sqrt(np.sum(np.abs(whitened) ** 2, axis=0))
 
 
+_PLANCK, _BOLTZMANN, _WATER = 1.054571817e-34, 1.380649e-23, 6.64e28  # J s, J/K, protons per m3 at 37 degC
+
+
+def absolute(snr, frequency: float, voxel: float = 1e-9, bandwidth: float = 1.0, temperature: float = 310.0):
+    """Peak signal of a voxel (m3) of water over the rms noise in a bandwidth (Hz), from `snr` (T/sqrt(W)); protons, 90 degrees.
+
+    2 w0 M0 V |b| is the voltage of the voxel (D. I. Hoult, R. E. Richards, J. Magn. Reson. 24 (1976) 71), M0 = n hbar^2 gamma w0/(4kT).
+    """
+    omega, gamma = 2 * np.pi * frequency, 2 * np.pi * 42.577478518e6
+    magnetisation = _WATER * _PLANCK**2 * gamma * omega / (4 * _BOLTZMANN * temperature)
+    return 2 * omega * magnetisation * voxel * np.asarray(snr) / np.sqrt(4 * _BOLTZMANN * temperature * bandwidth)
+
+
 def noise_resistance(power) -> np.ndarray:
     """Resistance (C,C) ohm seen by the noise, from the power form (C,C) W of peak currents: the real part, twice.
 

@@ -19,12 +19,16 @@ _BACKGROUND, _NEAR_SMALLEST = 0.10, 1.05
 
 
 class Cubes(NamedTuple):
-    """Boxes low, high (K,3) in voxels from the grid's lower corner, their tissue's mass (K,) kg, and the voxel of each (K,3)."""
+    """Boxes low, high (K,3) in voxels from the grid's lower corner, their tissue's mass (K,) kg, and the voxel of each (K,3).
+
+    The first `valid` of them are centred on their voxels and valid, the others have their voxel in a face.
+    """
 
     low: np.ndarray
     high: np.ndarray
     mass: np.ndarray
     voxel: np.ndarray
+    valid: int = 0
 
 
 # --- sums over boxes --------------------------------------------------------------------------------
@@ -79,7 +83,7 @@ def averaging_cubes(body: Body, mass: float = TEN_GRAMS) -> Cubes:
     if len(left):
         found.append(_face_cubes(weight, left, mass))
     low, high, voxels = (np.concatenate(parts) for parts in zip(*found))
-    return Cubes(low, high, box_sum(weight, low, high), voxels)
+    return Cubes(low, high, box_sum(weight, low, high), voxels, int(valid.sum()))
 
 
 def _centred(voxels, half):
@@ -143,6 +147,24 @@ def _face_cubes(weight, voxels, mass):
     good = (width**3 <= _NEAR_SMALLEST * width.min(axis=0) ** 3) & np.isfinite(width)
     which, voxel = np.nonzero(good)
     return low[which, voxel], high[which, voxel], voxels[voxel]
+
+
+def voxel_map(shape, cubes: Cubes, values) -> np.ndarray:
+    """SAR (nx,ny,nz) of every voxel from that of every cube (K,); NaN in air.
+
+    By the standard: a valid cube gives its value to its voxel; a voxel without one takes the largest of the valid cubes in which
+    it lies wholly; one that lies in none takes the largest of its cubes with a face on it.
+    """
+    values, full = np.asarray(values), np.full(shape, np.nan)
+    first, last = np.ceil(cubes.low - 1e-9).astype(int), np.floor(cubes.high + 1e-9).astype(int)
+    for k in np.argsort(values[: cubes.valid]):  # rising, so that the largest stays
+        full[tuple(slice(max(a, 0), b) for a, b in zip(first[k], last[k]))] = values[k]
+    at = tuple(cubes.voxel[cubes.valid :].T)
+    own = np.full(shape, -np.inf)
+    np.maximum.at(own, at, values[cubes.valid :])
+    full[at] = own[at]
+    full[tuple(cubes.voxel[: cubes.valid].T)] = values[: cubes.valid]
+    return full
 
 
 # --- forms of the drive -----------------------------------------------------------------------------

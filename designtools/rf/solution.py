@@ -18,12 +18,16 @@ class Fields(NamedTuple):
 
     electric (V,12,C) V/m: along the four edges of each voxel along x, then y, z; flux (V,3,C) T at the centres;
     power (C,C) W: absorbed power as a Hermitian form of the currents; notes: how it was solved.
+    Where the currents of the wires were found with the fields: impedance (C,C) ohm of the ports, and flow (N,C) A of every
+    rooftop per ampere at the ports (`moments`); else both are empty.
     """
 
     electric: np.ndarray
     flux: np.ndarray
     power: np.ndarray
     notes: dict
+    impedance: np.ndarray = np.zeros((0, 0))
+    flow: np.ndarray = np.zeros((0, 0))
 
 
 def full_wave(body: Body, coil: wires.Wires, frequency: float, tolerance: float = 1e-4, progress=None) -> Fields:
@@ -43,7 +47,7 @@ def full_wave(body: Body, coil: wires.Wires, frequency: float, tolerance: float 
         if progress:
             progress(f"full-wave channel {channel + 1} of {coil.current.shape[1]}: {products[-1]} products, residual {residual[-1]:.1e}")
     notes = {"method": "volume integral equation on Yee edges", "unknowns": len(op.support), "products": products, "residual": residual}
-    return _gathered(body, electric, flux, frequency, notes | {"largest residual": max(residual), "tolerance": tolerance})
+    return gathered(body, electric, flux, frequency, notes | {"largest residual": max(residual), "tolerance": tolerance})
 
 
 def quasi_static(body: Body, coil: wires.Wires, frequency: float, tolerance: float = 1e-6, progress=None) -> Fields:
@@ -55,16 +59,17 @@ def quasi_static(body: Body, coil: wires.Wires, frequency: float, tolerance: flo
     potential[where] = np.asarray(wires.potential(coil, points[where], 0.0))
     electric, steps = quasistatic.electric_field(body, _own_component(potential, body), frequency, tolerance)
     notes = {"method": "quasi-static: -j w A - grad phi with Poisson's equation on the nodes", "steps": steps}
-    return _gathered(body, list(np.moveaxis(electric, -1, 0)), list(np.moveaxis(flux, -1, 0)), frequency, notes)
+    return gathered(body, list(np.moveaxis(electric, -1, 0)), list(np.moveaxis(flux, -1, 0)), frequency, notes)
 
 
 def _on_support(body, coil, frequency, contrast):
     """The coil's own field (3,N,N,N,C) V/m on the edges with tissue, zero elsewhere."""
-    points = edge_points(body).reshape(-1, 3)
     where = np.flatnonzero(np.asarray(contrast).ravel() != 0)
-    field = np.zeros((len(points), 3, coil.current.shape[1]), complex)
-    field[where] = np.asarray(wires.electric_field(coil, points[where], frequency))
-    return _own_component(field, body)
+    points = edge_points(body).reshape(-1, 3)[where]
+    axis = where // (np.asarray(contrast).size // 3)
+    field = np.zeros((np.asarray(contrast).size, coil.current.shape[1]), complex)
+    field[where] = np.asarray(wires.electric_field(coil, points, frequency))[np.arange(len(where)), axis]
+    return field.reshape(*np.asarray(contrast).shape, -1)
 
 
 def _own_component(values, body):
@@ -74,7 +79,8 @@ def _own_component(values, body):
     return np.stack([values[axis, ..., axis, :] for axis in range(3)])
 
 
-def _gathered(body, electric, flux, frequency, notes) -> Fields:
+def gathered(body, electric, flux, frequency, notes) -> Fields:
+    """Fields of channels, each on the edges (3,N,N,N) and at the voxels (V,3), as one."""
     edges = np.stack([edges_of_voxels(body, field) for field in electric], axis=-1)
     return Fields(edges, np.stack(flux, axis=-1), power_form(body, edges, frequency), notes)
 

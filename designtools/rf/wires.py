@@ -61,8 +61,8 @@ def path(points, closed: bool = True, current=None) -> Wires:
     return Wires(whole[:-1], whole[1:], flow[:, None])
 
 
-def inductance(wires: Wires, radius: float, order: int = 8) -> np.ndarray:
-    """Inductance (C,C) H of the channels, of round wire of `radius` (m) whose current flows on its surface; no retardation.
+def inductance(wires: Wires, radius, order: int = 8) -> np.ndarray:
+    """Inductance (C,C) H of the channels, of round wire of `radius` (m, one or one per piece) whose current flows on its surface; no retardation.
 
     Partial inductances of all pairs of pieces, weighted with the real parts of the currents: channels may share pieces.
     Neumann's integral with sqrt(R^2 + radius^2) for the distance, one of the two integrals in closed form.
@@ -71,14 +71,14 @@ def inductance(wires: Wires, radius: float, order: int = 8) -> np.ndarray:
     half, length = (wires.end - wires.start) / 2, wires.length
     along = 2 * half / length[:, None]
     points = (wires.start + half)[:, None] + t[:, None] * half[:, None]  # (S,order,3)
-    flow = wires.current.real
+    flow, radii = wires.current.real, np.broadcast_to(radius, len(length))
     result = np.zeros((flow.shape[1],) * 2)
     for piece in range(len(length)):
         offset = points - wires.start[piece]
         ahead = offset @ along[piece]
-        aside = np.sqrt(np.maximum(np.sum(offset**2, axis=-1) - ahead**2, 0) + radius**2)
+        aside = np.sqrt(np.maximum(np.sum(offset**2, axis=-1) - ahead**2, 0) + radii[piece] ** 2)
         mean = (np.arcsinh(ahead / aside) - np.arcsinh((ahead - length[piece]) / aside)) @ w / 2
-        mean[piece] = 2 * (np.arcsinh(length[piece] / radius) - (np.hypot(length[piece], radius) - radius) / length[piece])
+        mean[piece] = 2 * (np.arcsinh(length[piece] / radii[piece]) - (np.hypot(length[piece], radii[piece]) - radii[piece]) / length[piece])
         result += np.outer(flow[piece], (MU_0 / (4 * np.pi) * mean * length * (along @ along[piece])) @ flow)
     return (result + result.T) / 2
 
@@ -100,7 +100,11 @@ def potential(wires: Wires, points, wavenumber: float):
 
 def flux_density(wires: Wires, points, wavenumber: float):
     """Retarded flux density (P,3,C) T at points (P,3) m."""
-    places, flow = wires.elements()
+    return flux_of(*wires.elements(), points, wavenumber)
+
+
+def flux_of(places, flow, points, wavenumber: float):
+    """The same of current elements (Q,3,C) A·m at places (Q,3) m."""
     return MU_0 / (4 * np.pi) * _summed(_curl, points, places, flow, wavenumber)
 
 

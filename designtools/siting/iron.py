@@ -303,9 +303,10 @@ class PlateFinding:
 
 @dataclass(frozen=True)
 class ShieldedSource:
-    """The source together with its plates, what the plates carry, and how they were computed."""
+    """The source together with its plates, these alone (one part each), what they carry, and how they were computed."""
 
     source: Assembly
+    iron: Assembly
     plates: tuple[PlateFinding, ...]
     method: str
     record: dict
@@ -323,8 +324,9 @@ def plates_in_field(source, site, curve: Curve | None = None, cells: int = 16, t
     applied = lambda points: field(source, site.points(points)) @ site.directions.T
     found = magnetise(mesh, bodies, applied)
     plates = tuple(_plate_finding(found, body) for body in bodies)
+    iron = _in_space(iron_source(found), site)
     return ShieldedSource(
-        Assembly([source, _in_space(iron_source(found), site)]), plates,
+        Assembly([source, iron]), iron, plates,
         f"{steel.name}; nonlinear finite elements, {mesh.t.shape[1]} bricks, reduced scalar potential, open boundary",
         {"newton_residuals": list(found.residuals), "converged": found.converged, "elements": int(mesh.t.shape[1])},
     )  # fmt: skip

@@ -106,7 +106,9 @@ def solve(standard: Standard, gap: float, elastic: float | None = None, estimate
     if step and definite and 0 < standard.linear.size < SMALL and not standard.epigraphs and not standard.cones:
         return _solve_at_once(standard, elastic)
     if only_peaks and not small and definite:
-        return _solve_reduced(standard, elastic, estimate, progress)
+        answer = _solve_reduced(standard, elastic, estimate, progress)
+        if elastic is None or answer.status != "infeasible":
+            return answer  # with limits that give there always is a point: else the numbers were too far apart for that road
     return _solve_growing(standard, elastic)
 
 
@@ -147,20 +149,21 @@ def _solve_at_once(s: Standard, elastic) -> Answer:
 def _solve_reduced(standard: Standard, elastic, estimate: bool, progress) -> Answer:
     count_limits = len(standard.scale)
     standard, prices = _peaks_as_cones(standard, elastic)
-    whitened, restore = _whiten(standard)
+    white = _whitening(standard)
     y, violation, dual = np.zeros(standard.linear.size), np.zeros(len(prices)), -np.inf
     rows = _no_rows(y.size)
     answer = lambda status, y, count: Answer(
-        restore(np.nan_to_num(y)), status, whitened.constant + dual, violation[:count_limits], count, len(rows.lower)
+        white.restore(np.nan_to_num(y)), status, white.constant + dual, violation[:count_limits], count, len(rows.lower)
     )
     rough = ESTIMATE_TOLERANCE if estimate else 0.0
     for count in range(1, ESTIMATE_ROUNDS if estimate else MOST_ROUNDS):
-        more = _violated_rows(whitened, y, violation, max(rough, ROW_TOLERANCE))
-        deeper = _new_cuts(whitened, y, violation, rough)
+        x = white.restore(y)
+        more = _violated_rows(standard, x, violation, max(rough, ROW_TOLERANCE))
+        deeper = _new_cuts(standard, x, violation, rough)
         if count > 1 and not len(more) and not len(deeper.lower):
             return answer("optimal", y, count)
-        rows = _joined(rows, _joined(_take(whitened.rows, more), deeper))
-        step = _least_norm(rows, whitened.scale, prices)
+        rows = _joined(rows, white.rows(_joined(_take(standard.rows, more), deeper)))
+        step = _least_norm(rows, standard.scale, prices)
         y, violation, dual = step.y, step.violation, step.dual
         if progress:
             progress(f"round {count}: {int(step.binding.sum())} of {len(rows.lower)} limits at hand bind")
@@ -186,20 +189,27 @@ def _peaks_as_cones(s: Standard, elastic) -> tuple[Standard, np.ndarray]:
     return replace(s, epigraphs=(), cones=tuple(cones), scale=scale), prices
 
 
-def _whiten(standard: Standard):
-    """Coordinates y in which the objective is constant + |y|^2 / 2, and the way back to x."""
+class Whitening(NamedTuple):
+    """Coordinates y in which the objective is constant + |y|^2 / 2: x = centre + L^-T y, with P = L L'."""
+
+    factor: np.ndarray
+    centre: np.ndarray
+    constant: float
+
+    def restore(self, y: np.ndarray) -> np.ndarray:
+        return self.centre + linalg.solve_triangular(self.factor, y, lower=True, trans="T")
+
+    def rows(self, rows: Rows) -> Rows:
+        """Rows about x as rows about y: only those at hand are ever turned, of the many that never bind."""
+        shift = rows.matrix @ self.centre
+        matrix = linalg.solve_triangular(self.factor, rows.matrix.T, lower=True).T
+        return replace(rows, matrix=matrix, lower=rows.lower - shift, upper=rows.upper - shift)
+
+
+def _whitening(standard: Standard) -> Whitening:
     factor = linalg.cholesky(standard.quadratic, lower=True)
     centre = -linalg.cho_solve((factor, True), standard.linear)
-    to_y = lambda matrix: linalg.solve_triangular(factor, matrix.reshape(-1, centre.size).T, lower=True).T.reshape(matrix.shape)
-    rows = standard.rows
-    shift = rows.matrix @ centre
-    whitened = replace(
-        standard,
-        constant=standard.objective(centre),
-        rows=replace(rows, matrix=to_y(rows.matrix), lower=rows.lower - shift, upper=rows.upper - shift),
-        cones=tuple(replace(c, matrix=to_y(c.matrix), offset=c.offset + c.matrix @ centre) for c in standard.cones),
-    )
-    return whitened, lambda y: centre + linalg.solve_triangular(factor, y, lower=True, trans="T")
+    return Whitening(factor, centre, standard.objective(centre))
 
 
 def _no_rows(n: int) -> Rows:
@@ -214,40 +224,40 @@ def _joined(a: Rows, b: Rows) -> Rows:
     return Rows(*(np.concatenate([getattr(a, f), getattr(b, f)]) for f in ("matrix", "lower", "upper", "limit")))
 
 
-def _violated_rows(s: Standard, y: np.ndarray, violation: np.ndarray, tolerance: float) -> np.ndarray:
-    """The rows that y violates most, beyond what the slack of their limit allows."""
-    value, unit = s.rows.matrix @ y, s.scale[s.rows.limit]
+def _violated_rows(s: Standard, x: np.ndarray, violation: np.ndarray, tolerance: float) -> np.ndarray:
+    """The rows that x violates most, beyond what the slack of their limit allows."""
+    value, unit = s.rows.matrix @ x, s.scale[s.rows.limit]
     excess = np.maximum(value - s.rows.upper, s.rows.lower - value) / unit - violation[s.rows.limit]
     hit = np.flatnonzero(excess > tolerance)
     return hit[np.argsort(-excess[hit])][:MOST_NEW_ROWS]
 
 
-def _new_cuts(s: Standard, y: np.ndarray, violation: np.ndarray, least: float) -> Rows:
-    """For the cones that y leaves furthest, the half space touching each where y leaves: g.(A y + d) <= u.
+def _new_cuts(s: Standard, x: np.ndarray, violation: np.ndarray, least: float) -> Rows:
+    """For the cones that x leaves furthest, the half space touching each where x leaves: g.(A x + d) <= u.
 
     Cones within their tolerance (at least `least`) are left.
     """
-    found = [_outside(cones, s.scale[cones.limit] * violation[cones.limit], y, least) for cones in s.cones]
+    found = [_outside(cones, s.scale[cones.limit] * violation[cones.limit], x, least) for cones in s.cones]
     each = np.concatenate([np.stack([np.full(len(hit), k), hit, excess], axis=1) for k, (hit, excess) in enumerate(found)] or [np.zeros((0, 3))])
     worst = each[np.argsort(-each[:, 2])][:MOST_NEW_ROWS]
-    rows = _no_rows(y.size)
+    rows = _no_rows(x.size)
     for k, cones in enumerate(s.cones):
-        rows = _joined(rows, _tangents(cones, worst[worst[:, 0] == k, 1].astype(int), y))
+        rows = _joined(rows, _tangents(cones, worst[worst[:, 0] == k, 1].astype(int), x))
     return rows
 
 
-def _outside(cones: Cones, give: float, y: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """The cones (m,) whose radius, with what its limit gives, y exceeds, and by how much relative to it (m,)."""
-    size = np.linalg.norm(cones.matrix @ y + cones.offset, cones.order, axis=1)
+def _outside(cones: Cones, give: float, x: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """The cones (m,) whose radius, with what its limit gives, x exceeds, and by how much relative to it (m,)."""
+    size = np.linalg.norm(cones.matrix @ x + cones.offset, cones.order, axis=1)
     excess = (size - cones.radius - give) / np.maximum(cones.radius + give, 1e-300)
     hit = np.flatnonzero(excess > np.maximum(least, np.where(cones.radius > 0, CONE_TOLERANCE, PEAK_TOLERANCE)))
     return hit, excess[hit]
 
 
-def _tangents(cones: Cones, hit: np.ndarray, y: np.ndarray) -> Rows:
-    """Half spaces touching the cones `hit` where y leaves them; g is the gradient of the norm: v/|v|, or the signs of v."""
+def _tangents(cones: Cones, hit: np.ndarray, x: np.ndarray) -> Rows:
+    """Half spaces touching the cones `hit` where x leaves them; g is the gradient of the norm: v/|v|, or the signs of v."""
     matrix, offset = cones.matrix[hit], cones.offset[hit]
-    vector = matrix @ y + offset
+    vector = matrix @ x + offset
     g = vector / np.linalg.norm(vector, axis=1)[:, None] if cones.order == 2 else np.sign(vector)
     upper = cones.radius[hit] - np.einsum("fk,fk->f", g, offset)
     return Rows(np.einsum("fk,fkn->fn", g, matrix), np.full(len(hit), -np.inf), upper, np.full(len(hit), cones.limit))

@@ -24,11 +24,14 @@ def store_solution(solution: Solution, path: Path, fingerprint: str) -> None:
     record = {f.name: getattr(solution, f.name) for f in dataclasses.fields(solution) if f.name not in ("design", "x", "extra")}
     record |= {"status": solution.status.name, "relaxations": [], "fingerprint": fingerprint}
     leaves = jax.tree_util.tree_leaves(solution.design)
-    aside = path.with_suffix(".partial")
+    aside = path.with_suffix(f".{os.getpid()}.partial")  # two runs never write into one
     arrays = {f"leaf{i}": a for i, a in enumerate(leaves)} | {f"extra_{name}": a for name, a in solution.extra.items()}
-    with aside.open("wb") as out:
-        np.savez(out, x=solution.x, record=json.dumps(record, default=float), **arrays)
-    os.replace(aside, path)
+    try:
+        with aside.open("wb") as out:
+            np.savez(out, x=solution.x, record=json.dumps(record, default=float), **arrays)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def load_solution(path: Path, fingerprint: str, start) -> Solution:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import arc
 from designtools.sources.pose import check_batch, rotation_matrix
 
@@ -21,12 +20,12 @@ class Arcs:
     current does not close.
     """
 
-    centre: jax.Array
-    rotation: jax.Array
-    radius: jax.Array
-    start: jax.Array
-    stop: jax.Array
-    current: jax.Array
+    centre: Leaf
+    rotation: Leaf
+    radius: Leaf
+    start: Leaf
+    stop: Leaf
+    current: Leaf
 
     def check(self):
         check_batch(self, ("centre", "rotation"), ("radius", "start", "stop", "current"))

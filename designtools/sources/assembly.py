@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from designtools.sources.posed import Posed
 class Assembly:
     """A tuple of sources (assemblies included); its field is the sum of theirs."""
 
-    parts: tuple[Any, ...]
+    parts: Sequence[Any]  # a tuple, once made
 
     def check(self):
         if not isinstance(self.parts, (list, tuple)) or not self.parts:

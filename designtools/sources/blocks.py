@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import block
 
 
@@ -18,11 +17,11 @@ class Blocks:
     The field is exact inside the winding, on its faces and corners too.
     """
 
-    inner_radius: jax.Array
-    outer_radius: jax.Array
-    z_low: jax.Array
-    z_high: jax.Array
-    current_density: jax.Array
+    inner_radius: Leaf
+    outer_radius: Leaf
+    z_low: Leaf
+    z_high: Leaf
+    current_density: Leaf
 
     def check(self):
         shapes = [jnp.shape(value) for value in self._leaves()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import cylinder
 from designtools.sources.pose import check_batch, rotation_matrix
 from designtools.units import MU_0
@@ -21,12 +20,12 @@ class Cylinders:
     On the lateral surfaces B is the mean of both sides; on a rim, where it may be infinite, a large finite number.
     """
 
-    centre: jax.Array
-    rotation: jax.Array
-    inner_radius: jax.Array
-    outer_radius: jax.Array
-    length: jax.Array
-    polarization: jax.Array
+    centre: Leaf
+    rotation: Leaf
+    inner_radius: Leaf
+    outer_radius: Leaf
+    length: Leaf
+    polarization: Leaf
 
     def check(self):
         check_batch(self, ("centre", "rotation", "polarization"), ("inner_radius", "outer_radius", "length"))

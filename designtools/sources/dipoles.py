@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import dipole
 from designtools.sources.pose import check_batch
 
@@ -15,8 +14,8 @@ from designtools.sources.pose import check_batch
 class Dipoles:
     """N point dipoles: centre (N,3) m, dipole_moment (N,3) A·m2.  At a dipole itself its own contribution is 0."""
 
-    centre: jax.Array
-    dipole_moment: jax.Array
+    centre: Leaf
+    dipole_moment: Leaf
 
     def check(self):
         check_batch(self, ("centre", "dipole_moment"), ())

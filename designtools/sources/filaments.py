@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import segment
 
 
@@ -17,9 +16,9 @@ class Filaments:
     start, end (S,3) m; current (S,) A flows from start to end.  On the wire itself a segment contributes zero.
     """
 
-    start: jax.Array
-    end: jax.Array
-    current: jax.Array
+    start: Leaf
+    end: Leaf
+    current: Leaf
 
     def check(self):
         s, e, i = jnp.shape(self.start), jnp.shape(self.end), jnp.shape(self.current)

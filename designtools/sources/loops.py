@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import layer, loop
 from designtools.sources.pose import across, unit
 
@@ -19,10 +18,10 @@ class Loops:
     radius (N,) m; current (N,) A.  On a wire itself the returned field and potential are 0.
     """
 
-    centre: jax.Array
-    normal: jax.Array
-    radius: jax.Array
-    current: jax.Array
+    centre: Leaf
+    normal: Leaf
+    radius: Leaf
+    current: Leaf
 
     def check(self):
         c, n, r, i = map(jnp.shape, (self.centre, self.normal, self.radius, self.current))

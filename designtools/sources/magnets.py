@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import cuboid
 from designtools.sources.pose import rotation_matrix
 from designtools.units import MU_0
@@ -24,10 +23,10 @@ class Magnets:
     Inside a magnet the field is B = mu0 H + polarization.
     """
 
-    centre: jax.Array
-    size: jax.Array
-    rotation: jax.Array
-    polarization: jax.Array
+    centre: Leaf
+    size: Leaf
+    rotation: Leaf
+    polarization: Leaf
 
     def check(self):
         shapes = [jnp.shape(value) for value in (self.centre, self.size, self.rotation, self.polarization)]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import roots_jacobi
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import polyhedron
 from designtools.sources.sheet import face_areas, faces_extent
 from designtools.units import MU_0
@@ -23,10 +23,10 @@ class Polyhedra:
     On a face B is the mean of both sides; on an edge, where it may be infinite, a finite number.
     """
 
-    vertices: jax.Array
-    faces: jax.Array
-    body: jax.Array
-    polarization: jax.Array
+    vertices: Leaf
+    faces: Leaf
+    body: Leaf
+    polarization: Leaf
 
     def check(self):
         v, f, b, j = map(jnp.shape, (self.vertices, self.faces, self.body, self.polarization))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.sources.pose import rotation_matrix
 
 
@@ -22,8 +21,8 @@ class Posed:
     """
 
     source: Any
-    position: jax.Array
-    rotation: jax.Array
+    position: Leaf
+    rotation: Leaf
 
     def check(self):
         if not hasattr(self.source, "field"):

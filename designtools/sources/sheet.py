@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import layer, triangle
 
 
@@ -21,9 +21,9 @@ class Sheet:
     The current between two vertices is the difference of their psi; no current leaves a rim of constant psi.
     """
 
-    vertices: jax.Array
-    faces: jax.Array
-    stream: jax.Array
+    vertices: Leaf
+    faces: Leaf
+    stream: Leaf
 
     def check(self):
         v, f, s = jnp.shape(self.vertices), jnp.shape(self.faces), jnp.shape(self.stream)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import solenoid
 from designtools.sources.pose import check_batch, rotation_matrix
 
@@ -21,11 +20,11 @@ class Solenoids:
     No scalar potential: its current fills a surface, not a rim.
     """
 
-    centre: jax.Array
-    rotation: jax.Array
-    radius: jax.Array
-    length: jax.Array
-    current: jax.Array
+    centre: Leaf
+    rotation: Leaf
+    radius: Leaf
+    length: Leaf
+    current: Leaf
 
     def check(self):
         check_batch(self, ("centre", "rotation"), ("radius", "length", "current"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import sphere
 from designtools.sources.pose import check_batch
 from designtools.units import MU_0
@@ -19,9 +18,9 @@ class Spheres:
     Inside, B = 2/3 polarization and mu0 H = -1/3 polarization; on the surface B is the value outside.
     """
 
-    centre: jax.Array
-    radius: jax.Array
-    polarization: jax.Array
+    centre: Leaf
+    radius: Leaf
+    polarization: Leaf
 
     def check(self):
         check_batch(self, ("centre", "polarization"), ("radius",))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.kernels import triangle
 from designtools.sources.pose import check_batch
 from designtools.sources.sheet import faces_extent, shared_edges
@@ -22,10 +21,10 @@ class Strips:
     No scalar potential: the current does not close.
     """
 
-    start: jax.Array
-    end: jax.Array
-    width: jax.Array
-    current: jax.Array
+    start: Leaf
+    end: Leaf
+    width: Leaf
+    current: Leaf
 
     def check(self):
         check_batch(self, ("start", "end", "width"), ("current",))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 
-from designtools._pytree import pytree
+from designtools._pytree import Leaf, pytree
 from designtools.units import MU_0
 
 
@@ -13,7 +12,7 @@ from designtools.units import MU_0
 class Uniform:
     """The same flux density (3,) T everywhere."""
 
-    flux_density: jax.Array
+    flux_density: Leaf
 
     def check(self):
         if jnp.shape(self.flux_density) != (3,):

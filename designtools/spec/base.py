@@ -262,6 +262,11 @@ class Requirement(Model):
         """Key of units.DIMENSIONS, or "any"."""
         return FIGURES[self.quantity][0]
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """As `result.evaluate_requirements` takes it."""
+        return {"quantity": self.quantity, "op": self.op, "limit": self.limit}
+
     def holds(self, value: float) -> bool:
         """Whether `value` (SI) keeps the limit."""
         return _COMPARE[self.op](value, self.limit)

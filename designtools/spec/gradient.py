@@ -16,7 +16,7 @@ from designtools.spec.base import (
     Length,
     Model,
     NonNegativeLength,
-    NonNegativeRatio,
+    Physical,
     PositiveCurrent,
     PositiveFluxDensity,
     PositiveForce,
@@ -37,6 +37,9 @@ from designtools.spec.base import (
 )
 from designtools.spec.surfaces import FurtherLayer, KeepOut, Shield, Surface
 from designtools.spec.surroundings import Cooling, Cryostat, Patient, PositiveFrequency, Wall
+
+
+Angle = Annotated[float, Physical("angle")]
 
 
 class Harmonic(Model):
@@ -106,6 +109,7 @@ class Material(Model):
 
 
 # IEC 60028 (annealed copper) and IEC 60889 (hard-drawn aluminium wire); densities at 20 degC from the same
+DENSEST = math.pi / 12**0.5  # round strands side by side: the share of the section that they fill
 MATERIALS = {
     "copper": Material(resistivity=1.7241e-8, temperature_coefficient=3.93e-3, density=8890.0),
     "aluminium": Material(resistivity=2.8264e-8, temperature_coefficient=4.03e-3, density=2703.0),
@@ -114,8 +118,22 @@ _TWENTY_CELSIUS = 293.15  # K
 MOST_VERTICES = 100_000  # of a mesh: more do not fit the memory of a workstation
 
 
+class Strands(Model):
+    """Insulated strands of a litz wire, perfectly transposed."""
+
+    count: Annotated[int, Field(gt=1, le=100_000, strict=True)]
+    """How many."""
+    diameter: PositiveLength
+    """Diameter of the metal of one."""
+
+    @property
+    def area(self) -> float:
+        """Section of the metal of all (m^2)."""
+        return self.count * math.pi / 4 * self.diameter**2
+
+
 class Conductor(Model):
-    """A rectangular conductor and the gap it needs."""
+    """A rectangular conductor, solid, hollow or of strands, and the gap it needs."""
 
     material: Literal["copper", "aluminium"] = "copper"
     """Metal of the conductor."""
@@ -129,11 +147,22 @@ class Conductor(Model):
     """Thickness across the surface of the former."""
     spacing: NonNegativeLength = "1 mm"
     """Smallest clear gap between neighbouring tracks."""
+    bore: PositiveLength | None = None
+    """Diameter of a channel for coolant through the middle: a hollow conductor; solid when left out."""
+    strands: Strands | None = None
+    """Strands of litz that fill width and thickness; solid when left out."""
 
     @property
     def area(self) -> float:
-        """Cross-section (m^2)."""
-        return self.width * self.thickness
+        """Section of the metal (m^2)."""
+        if self.strands is not None:
+            return self.strands.area
+        return self.width * self.thickness - math.pi / 4 * (self.bore or 0.0) ** 2
+
+    @property
+    def mean_thickness(self) -> float:
+        """Thickness (m) of a solid conductor of the same width and section."""
+        return self.area / self.width
 
     @property
     def effective_resistivity(self) -> float:
@@ -154,6 +183,13 @@ class Conductor(Model):
                 f"must be warm enough for the linear law of {self.material} (above about 60 K); "
                 "give `resistivity` at your temperature instead"
             )
+        if self.bore is not None and self.strands is not None:
+            yield "strands", "must be left out of a hollow conductor, or `bore` be; got both"
+        if self.bore is not None and self.bore >= min(self.width, self.thickness):
+            yield "bore", f"must be smaller than width = {mm(self.width)} and thickness = {mm(self.thickness)}, got {mm(self.bore)}"
+        if self.strands is not None and self.strands.area > DENSEST * self.width * self.thickness:
+            most = int(DENSEST * self.width * self.thickness / (math.pi / 4 * self.strands.diameter**2))
+            yield "strands.count", f"must fit into {mm(self.width)} x {mm(self.thickness)}: at most {most} strands of {mm(self.strands.diameter)}, got {self.strands.count}"
 
 
 class WindingRule(Model):
@@ -169,6 +205,8 @@ class WindingRule(Model):
     """true joins all turns in series with jogs, returns, links and leads; false leaves closed loops."""
     lead_length: NonNegativeLength = "50 mm"
     """Length of the leads beyond the end of the coil."""
+    lead_angle: Angle = 0.0
+    """Place of the leads round a tube, counted about the bore axis from the direction of the gradient (by arc on elliptic ones)."""
     return_clearance: NonNegativeLength = "1 mm"
     """Clear gap between the turns and the conductors that return over them."""
 
@@ -397,6 +435,8 @@ class Gradient(Spec):
                 yield "winding.bend_radius", f"must not exceed the radius of the {name}, {mm(layer.inner_radius)}, round which every turn bends, got {mm(bend)}"
         if self.former and not all(layer.tube for layer in self.layers.values()):
             yield "former", "must be left out unless all surfaces are tubes; grooves are cut into tubes only"
+        if self.cooling and self.cooling.pressure and not self.conductor.bore:
+            yield "cooling.pressure", "must be left out unless conductor.bore gives the water a channel; try `bore: 2 mm` under conductor"
         if self.former and self.former.groove_depth < self.conductor.thickness:
             yield "former.groove_depth", (
                 f"must be at least conductor.thickness = {mm(self.conductor.thickness)}, "
@@ -426,6 +466,8 @@ class Gradient(Spec):
         for key in ("torque", "net_force"):
             if getattr(self.limits, key) is not None and self.magnet is None:
                 yield f"limits.{key}", "must come with `magnet`, whose field makes it; try `magnet: {flux_density: 3 T}`"
+        if self.winding.lead_angle and not all(layer.tube for layer in self.layers.values()):
+            yield "winding.lead_angle", "must be left out unless all surfaces are tubes, whose leads can go anywhere round the bore"
         if self.wall and self.magnet is None:
             yield "wall", "must come with `magnet`, whose field shakes it; try `magnet: {flux_density: 3 T}`"
         for index, tube in enumerate(self.cryostat.shells if self.cryostat else ()):

@@ -9,9 +9,11 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from io import StringIO
+from operator import or_
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,10 +27,11 @@ from designtools.spec.matrix_coil import MatrixCoil
 from designtools.spec.rf_coil import RFCoil
 from designtools.spec.rf_shim import RFShim
 from designtools.spec.shim import Shim
+from designtools.spec.system import System
 
-KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "halbach": Halbach, "shim": Shim, "camera": Camera, "rf_coil": RFCoil, "rf_shim": RFShim}
+KINDS: dict[str, type[Spec]] = {"gradient": Gradient, "magnet": Magnet, "halbach": Halbach, "shim": Shim, "camera": Camera, "rf_coil": RFCoil, "rf_shim": RFShim, "system": System}
 VARIANTS: dict[str, dict[str, type[Spec]]] = {"magnet": {"envelope": BlockMagnet}, "gradient": {"elements": MatrixCoil}}  # kind -> key whose presence tells
-LATER = ("system",)  # kinds of the format that have no model yet
+LATER: tuple[str, ...] = ()  # kinds of the format that have no model yet
 
 KeyPath = tuple[str | int, ...]  # names and list indices
 DEEPEST, MOST_VALUES = 30, 20_000  # of a file: what is deeper or larger is no spec
@@ -61,7 +64,7 @@ class Document:
     data: Any
     origin: str = ""
     folder: Path = Path(".")
-    lines: Mapping[KeyPath, int] = None
+    lines: Mapping[KeyPath, int] | None = None
     overridden: frozenset[KeyPath] = frozenset()
 
     def place(self, path: KeyPath) -> str:
@@ -74,13 +77,14 @@ class Document:
         return f"{self.origin}:{lines.get(path, 1)}" if self.origin else ""
 
 
-def load(source: str | Path | Mapping, overrides: Mapping[str, Any] | None = None) -> Spec:
+def load(source: str | Path | Mapping, overrides: Mapping[str, Any] | None = None, folder: Path | None = None) -> Spec:
     """The spec model of a YAML or TOML file, or of plain data.
 
     `overrides` maps dotted key paths to values that replace those of the source ("shield.enabled": False,
-    "coils.0.radius": "200 mm"); a text value is read as in YAML.  Raises SpecError with every mistake found.
+    "coils.0.radius": "200 mm"); a text value is read as in YAML.  `folder`: where relative paths of plain data start.
+    Raises SpecError with every mistake found.
     """
-    document = _override(_read(source), overrides or {})
+    document = _override(_read(source, folder), overrides or {})
     model = _model_of(document)
     try:
         return model.model_validate(document.data, context={"folder": document.folder})
@@ -88,12 +92,19 @@ def load(source: str | Path | Mapping, overrides: Mapping[str, Any] | None = Non
         raise SpecError(_mistakes(error, model, document)) from None
 
 
+def read_data(source: str | Path | Mapping, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The plain data of a spec with the overrides put in, not yet checked; raises SpecError where it cannot be read."""
+    document = _override(_read(source), overrides or {})
+    _model_of(document)
+    return document.data
+
+
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-def _read(source) -> Document:
+def _read(source, folder: Path | None = None) -> Document:
     if isinstance(source, Mapping):
-        return Document(copy.deepcopy(dict(source)))
+        return Document(copy.deepcopy(dict(source)), folder=folder or Path("."))
     path = Path(source)
     origin = str(path)
     text = _text_of(path)
@@ -311,7 +322,7 @@ def _as_written(path: KeyPath, data) -> KeyPath:
     return tuple(way)
 
 
-def _sentences(item: dict, model: type[Spec], path: KeyPath) -> list[tuple[KeyPath, str]]:
+def _sentences(item: Any, model: type[Spec], path: KeyPath) -> list[tuple[KeyPath, str]]:
     """(further key path, sentence) of one pydantic error."""
     context = item.get("ctx", {})
     if item["type"] == "inconsistent":
@@ -382,13 +393,18 @@ def _example(path: KeyPath, model: type[Spec]) -> str:
 
 def _section(model: type[Model], path: KeyPath) -> type[Model] | None:
     """The model of the section at `path`."""
+    named = False
     for step in path:
-        if isinstance(step, str):
+        if isinstance(step, str) and not named:
             if step not in model.model_fields:
                 return None
-            model = next(iter(_models_in(model.model_fields[step].annotation)), None)
-            if model is None:
+            named = get_origin(model.model_fields[step].annotation) is dict  # the next step is a name, not a key
+            inner = next(iter(_models_in(model.model_fields[step].annotation)), None)
+            if inner is None:
                 return None
+            model = inner
+        else:
+            named = False
     return model
 
 
@@ -441,6 +457,8 @@ def fingerprint(model: Spec) -> str:
 def _content(value):
     if isinstance(value, Model):
         return {name: _content(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {str(name): _content(item) for name, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [_content(item) for item in value]
     if isinstance(value, Path) and value.is_dir():  # a result folder: what its files hold, without times and pictures
@@ -456,7 +474,7 @@ def json_schema(kind: str) -> dict[str, Any]:
     models = (KINDS[kind], *VARIANTS.get(kind, {}).values())
     if len(models) == 1:
         return head | models[0].model_json_schema(mode="validation")
-    return head | TypeAdapter(Union[models]).json_schema(mode="validation")
+    return head | TypeAdapter[Any](reduce(or_, models)).json_schema(mode="validation")
 
 
 def write_json_schemas(folder: str | Path) -> list[Path]:

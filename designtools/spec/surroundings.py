@@ -125,3 +125,7 @@ class Cooling(Model):
     """Mean over time of the square of the current, relative to that at target.strength."""
     limit: TemperatureRise | None = None
     """Largest temperature above the coolant that the optimiser allows; without it, it is only stated."""
+    pressure: PositivePressure | None = None
+    """Pressure that drives water through conductor.bore, over each circuit; states the flow and how warm it gets."""
+    circuits: Count = 1
+    """Circuits of equal length side by side, into which the winding is divided for the water."""

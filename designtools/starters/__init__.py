@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 from importlib import resources
 from pathlib import Path
 
-from designtools.spec import KINDS, LATER
+from designtools.spec import KINDS, LATER, json_schema
 
 
 def starter(kind: str) -> str:
@@ -21,20 +22,25 @@ def starter(kind: str) -> str:
     return (resources.files(__package__) / f"{kind}.yaml").read_text(encoding="utf-8")
 
 
-def write_starter(kind: str, path: str | Path) -> list[Path]:
+def write_starter(kind: str, path: str | Path, schema: bool = False) -> list[Path]:
     """Write the starter, and for a shim two made-up maps beside it; returns the files written.
 
+    `schema`: also the JSON Schema of the kind, which the first line of the spec names for editors.
     Raises FileExistsError rather than overwrite anything.
     """
     text, path = starter(kind), Path(path)
+    described = [path.parent / f"{kind}.schema.json"] if schema else []
     maps = [path.parent / name for name in ("field_map.nii.gz", "mask.nii.gz")] if kind == "shim" else []
-    for taken in (file for file in (path, *maps) if file.exists()):
+    for taken in (file for file in (path, *maps, *described) if file.exists()):
         raise FileExistsError(f"--out must name a new file, but '{taken}' exists; name another or move it away")
     path.parent.mkdir(parents=True, exist_ok=True)
+    for file in described:
+        file.write_text(json.dumps(json_schema(kind), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = f"# yaml-language-server: $schema={file.name}\n{text}"
     path.write_text(text, encoding="utf-8")
     if maps:
         _write_made_up_maps(*maps)
-    return [path, *maps]
+    return [path, *maps, *described]
 
 
 def _write_made_up_maps(field_map: Path, mask: Path) -> None:

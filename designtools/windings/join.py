@@ -23,6 +23,16 @@ from designtools.windings.spacing import lifted_spacing, wire_spacing
 from designtools.windings.winding import Track, Winding
 
 
+PLACES = (
+    5,
+    6,
+    7,
+    8,
+    10,
+    12,
+)  # conductor places that the shortest jogs take: as few as keep the turns apart where they slant
+
+
 class JoinError(ValueError):
     """The loops cannot be joined as asked; the sentence says why and what to try."""
 
@@ -40,6 +50,7 @@ def join(
     lead_length: float = 0.05,
     return_clearance: float | None = None,
     jog: float = 5.0,
+    spacing: float = 0.0,
     inward: bool = False,
 ) -> Winding:
     """One open track through all closed `tracks` of a layer, with two terminals one above the other.
@@ -47,7 +58,8 @@ def join(
     Conductor `width` x `thickness` m with `return_clearance` m between stacked conductors (default: half the
     thickness).  Terminals lie `lead_length` m beyond the "high" or "low" end of v at u = `azimuth` (default:
     beside the first lobe).  A jog is `jog` times as long as it steps aside, but at
-    least five conductor places, so that it stays clear of its neighbours; where the turn has room for it.
+    least five conductor places, and more where turns would come nearer than `spacing` m where they slant; where the turn
+    has room for it.
     `inward` puts returns, links and leads on the inner side of the surface: where a shield's are farther from the
     cryostat.  JoinError (a ValueError) where no free column exists or lifted conductors would touch.
     """
@@ -59,14 +71,35 @@ def join(
         raise JoinError(f'leads must be "high" or "low", got {leads!r}')
     clearance = thickness / 2 if return_clearance is None else return_clearance
     lift = (thickness + clearance) * (-1 if inward else 1)
-    layout = _Layout(former, lift, width + clearance, jog, +1 if leads == "high" else -1)
-    loops = [_Loop.of(former, t) for t in tracks]
+    layout = _Layout(former, lift, width + clearance, jog, PLACES[0], +1 if leads == "high" else -1)
+    track = _spaced(layout, [_Loop.of(former, t) for t in tracks], azimuth, lead_length, spacing, width)
+    _refuse_collisions(track, tracks, layout, width)
+    return Winding(name, (track,), current, width, thickness, np.array([track.points[0], track.points[-1]]))
+
+
+def _spaced(layout, loops, azimuth, lead_length, spacing: float, width: float) -> Track:
+    """The track with the shortest jogs that keep turns `spacing` m apart, else with those that keep them widest apart."""
+    best, widest = None, -np.inf
+    for places in PLACES:
+        try:
+            track = _laid(replace(layout, places=places), loops, azimuth, lead_length)
+        except JoinError:
+            if best is None:
+                raise
+            break
+        apart = wire_spacing([track], width).distance
+        if apart > widest:
+            best, widest = track, apart
+        if apart >= spacing:
+            break
+    return best
+
+
+def _laid(layout, loops, azimuth, lead_length) -> Track:
     sites = _placed(layout, loops, _chains(layout, loops))
     path = _Path(layout)
     _wire(layout, path, sites, azimuth, lead_length)
-    track = path.track()
-    _refuse_collisions(track, tracks, layout, width)
-    return Winding(name, (track,), current, width, thickness, np.array([track.points[0], track.points[-1]]))
+    return path.track()
 
 
 def series(windings, gap: float | None = None) -> tuple[Winding, ...]:
@@ -137,6 +170,7 @@ class _Layout:
     lift: float
     aside: float
     jog: float
+    places: int
     side: int
 
     @property
@@ -305,14 +339,15 @@ def _ring_groups(loops) -> list:
 class _Site:
     """A lobe cut at u = `column`: its n loops begun on the column, from the outside in.
 
-    `halves` (n+1,) m: how far from the column the outermost turn starts, then half the length of each jog, last
-    how far ahead of the column the innermost turn ends.  `reach` in u is kept clear on both sides.
+    `leave` (n,) and `enter` (n,) m: how far ahead of the column each turn ends, and how far behind it starts.  `reach`
+    in u is kept clear on both sides.
     """
 
     loops: list
     column: float
     side: int
-    halves: np.ndarray
+    leave: np.ndarray
+    enter: np.ndarray
     reach: float
 
     @property
@@ -378,12 +413,10 @@ def _site(layout, loops, chain, side, column):
     entry = _entry(layout, cut_loops[0])
     if entry is None:
         return None
-    halves = _half_jogs(layout, cut_loops)
-    halves = np.concatenate(
-        [[max(entry, halves[0])], halves]
-    )  # beside its start the first jog has left the first turn
-    reach = layout.across(cut_loops[0].uv[0], halves.max() + 2 * layout.aside)
-    return _Site(cut_loops, column, side, halves, reach)
+    leave, enter = _half_jogs(layout, cut_loops)
+    enter[0] = max(entry, leave[0])  # beside its start the first jog has left the first turn
+    reach = layout.across(cut_loops[0].uv[0], max(enter.max(), leave.max()) + 2 * layout.aside)
+    return _Site(cut_loops, column, side, leave, enter, reach)
 
 
 def _outermost_crossing(loop, column, side, period):
@@ -401,13 +434,32 @@ def _count_between(loops, column, period, v_inner, v_outer) -> int:
 
 
 def _half_jogs(layout, loops):
-    """Half the length (n,) m of the n - 1 jogs, and what is cut from the innermost loop ahead of the column."""
-    uv = np.array([loop.uv[0] for loop in loops])
+    """How far (m) from the column each of n loops is left (n,) for the next one, and entered (n,) from the one before.
+
+    Jogs of equal steps end at opposite points of neighbours, so that they slant alike and stay as far apart as the turns
+    that they join; wider steps take longer ones.
+    """
+    uv, length = np.array([loop.uv[0] for loop in loops]), np.array([loop.length for loop in loops])
     step = np.linalg.norm(np.diff(layout.former.at(uv), axis=0), axis=1)
-    length = np.array([loop.length for loop in loops])
-    jogs = np.minimum(np.maximum(layout.jog * step, 5 * layout.aside), length[1:] / 5)
-    innermost = jogs[-1] if len(jogs) else min(2 * layout.aside, length[0] / 5)
-    return np.append(jogs, innermost) / 2
+    if not len(step):
+        alone = np.minimum(2 * layout.aside, length / 5) / 2
+        return alone, alone
+    even = [min(layout.places * layout.aside / 2, length[0] / 8)]
+    for outer, inner in pairwise(loops):
+        even.append(min(_opposite(layout, outer, inner, even[-1]), inner.length / 8))
+    wide = np.minimum(layout.jog * step / 2, length[1:] / 10)
+    leave, enter = np.array(even), np.array(even)
+    leave[:-1], enter[1:] = np.maximum(leave[:-1], wide), np.maximum(enter[1:], wide)
+    leave[-1] = enter[-1]
+    return leave, enter
+
+
+def _opposite(layout, outer, inner, half):
+    """How far (m) from the column the inner loop passes the points of the outer one that are `half` m from it, on the mean."""
+    s = np.concatenate([sign * half * np.linspace(0.4, 1.6, 60) for sign in (-1, 1)]).reshape(2, 60)
+    ends = layout.former.at(outer.points([-half, half]))
+    away = np.linalg.norm(layout.former.at(inner.points(s.ravel())).reshape(2, 60, 3) - ends[:, None], axis=2)
+    return float(np.abs(np.take_along_axis(s, away.argmin(axis=1)[:, None], axis=1)).mean())
 
 
 def _entry(layout, loop):
@@ -500,15 +552,14 @@ def _lobe(layout, path, site, corridor, sense):
 
     Returns entry and exit (2,) of the trunk; seen along the trunk (`sense` in u) the exit comes after the entry.
     """
-    half = site.halves
-    entry = site.loops[0].points([half[0]])[0]
+    entry = site.loops[0].points([site.enter[0]])[0]
     path.go([entry[0], corridor], "link")
     path.go(entry, "link")
     path.lift(0.0, "link")
     for k, loop in enumerate(site.loops):
-        path.follow(loop.opened(half[k], half[k + 1])[1:], "turn")
+        path.follow(loop.opened(site.enter[k], site.leave[k])[1:], "turn")
         if k + 1 < len(site.loops):
-            path.follow(_jog(loop, site.loops[k + 1], half[k + 1]), "jog")
+            path.follow(_jog(loop, site.loops[k + 1], site.leave[k], site.enter[k + 1]), "jog")
     path.lift(layout.lift, "return")
     path.go(site.inner, "return")
     path.go(site.mouth, "return")
@@ -523,11 +574,11 @@ def _lobe(layout, path, site, corridor, sense):
     return entry, exit
 
 
-def _jog(outer, inner, half):
-    """uv of a slide from `outer` at -half m to `inner` at +half m of the column."""
+def _jog(outer, inner, before, after):
+    """uv of a slide from `outer` at -before m to `inner` at +after m of the column."""
     share = np.linspace(0, 1, 13)[1:]
-    s = (2 * share - 1) * half
-    return (1 - share[:, None]) * outer.points(s) + share[:, None] * inner.points(s)
+    along = 2 * share - 1
+    return (1 - share[:, None]) * outer.points(along * before) + share[:, None] * inner.points(along * after)
 
 
 def _unwrapped(layout, sites) -> list:

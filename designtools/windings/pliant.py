@@ -17,9 +17,10 @@ from scipy.spatial import cKDTree
 
 from designtools.windings.winding import Track
 
-PER_WAVE = 8  # samples per shortest wave
+PER_WAVE = 5  # samples per shortest wave
 LEAST_WAVES, MOST_WAVES = 3, 14  # round one track
 SAME = 1e-4  # of its length: how far an image may lie from the track that it shall be
+KNOT = 10.0  # pitches: the longest detour of a track that is cut off
 _DETOUR = 2.0  # a track runs this many times farther than the distance of two of its places that count as apart
 
 
@@ -256,11 +257,11 @@ def distances(at: Samples, near: float, beside: float, width: float, same) -> tu
 
 def _smallest_of_each(one, side, away) -> np.ndarray:
     """For each place and side of each track the pair with the smallest distance."""
-    order = np.lexsort((away, side, one))
-    key = np.column_stack([one, side])[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (key[1:] != key[:-1]).any(axis=1)
-    return order[new]
+    key = one * (side.max(initial=0) + 1) + side
+    least = np.full(key.max(initial=-1) + 1, np.inf)
+    np.minimum.at(least, key, away)
+    nearest = np.flatnonzero(away == least[key])
+    return nearest[np.unique(key[nearest], return_index=True)[1]]
 
 
 def _slopes(at: Samples, one, two, near):
@@ -288,6 +289,35 @@ def bends(at: Samples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     own = np.flatnonzero(at.first)
     curvature, surface = (np.einsum("ij,ij->i", at.curvature[own], direction[own]) for direction in (at.across, at.normals))
     return curvature, (at.bend[own] + sparse.diags_array(curvature**2) @ at.shape[own]).toarray(), surface
+
+
+def without_knots(track: Track, pitch: float) -> Track:
+    """A closed track whose small detours are cut off: arcs of at most KNOT pitches that come back within `pitch` m of where they left.
+
+    Level lines make them round single vertices where a stream function is flat; no conductor could follow them.
+    """
+    points = track.points[:-1]
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(track.points, axis=0), axis=1))])
+    pairs = cKDTree(points).query_pairs(pitch, output_type="ndarray")
+    if not len(pairs):
+        return track
+    i, j = np.sort(pairs, axis=1).T
+    arc, chord = along[j] - along[i], np.linalg.norm(points[i] - points[j], axis=1)
+    seam = arc > along[-1] / 2  # the short way goes through the first point
+    short = np.where(seam, along[-1] - arc, arc)
+    knots = (short > _DETOUR * np.maximum(chord, 1e-12)) & (short > pitch) & (short < min(KNOT * pitch, along[-1] / 4))
+    dropped = np.zeros(len(points), bool)
+    for a, b, through in zip(i[knots], j[knots], seam[knots]):
+        dropped[(np.arange(len(points)) > b) | (np.arange(len(points)) < a) if through else slice(a + 1, b)] = True
+    kept = np.flatnonzero(~dropped)
+    if len(kept) == len(points) or len(kept) < 8:
+        return track
+    again = np.append(kept, kept[0])
+    points, normals = points[again], track.normals[again]
+    if dropped[0]:  # a track that began on a mirror plane begins there again
+        points, normals = (np.concatenate([(v[:1] + v[-2:-1]) / 2, v[:-1], (v[:1] + v[-2:-1]) / 2]) for v in (points, normals))
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return Track(points, normals, ("turn",) * (len(points) - 1))
 
 
 def evened(track, step: float, most: int, onto) -> Track:

@@ -64,8 +64,85 @@ def closest_approach(tracks, roles, other_roles, width: float = 0.0) -> Spacing:
     )
 
 
+def clear_gap(windings, others) -> Spacing:
+    """Least clear gap (m) between the conductors of two sets of windings; negative where a plane cannot part them.
+
+    Pieces are boxes: the section (width across, thickness along the normal) drawn along the centreline.  The gap of two is
+    the widest that any of these directions shows: between their nearest points, along the sides of either, square to both.  `distance` is the gap, `tracks` count
+    through the windings of each set.  A gap of more than the two largest sections is given as a lower bound.
+    """
+    tracks = [[t for w in group for t in w.tracks] for group in (windings, others)]
+    size = [
+        np.array([(w.width, w.thickness) for w in group for _ in w.tracks]) for group in (windings, others)
+    ]
+    if not tracks[0] or not tracks[1]:
+        return Spacing(np.inf, np.full(3, np.nan), (-1, -1), ("", ""))
+    pieces, count = _Pieces(tracks[0] + tracks[1]), len(tracks[0])
+    first, second = np.flatnonzero(pieces.track < count), np.flatnonzero(pieces.track >= count)
+    widest = sum(np.hypot(*group.T).max() / 2 for group in size)
+    step = max(widest, float(np.median(pieces.size)))
+    (a, a_owner), (b, b_owner) = (_sampled(pieces, index, step) for index in (first, second))
+    nearest, at = cKDTree(b).query(a)
+    best = int(np.argmin(nearest))
+    if nearest[best] - step > 2 * widest:
+        i, j = a_owner[best], b_owner[at[best]]
+        return Spacing(
+            float(nearest[best] - step - widest), (a[best] + b[at[best]]) / 2, *_names(pieces, i, j, count)
+        )
+    i, j = _candidates(pieces, first, second, 3 * widest + step)
+    _, middle, line = _nearest(pieces.start[i], pieces.end[i], pieces.start[j], pieces.end[j])
+    section = np.concatenate(size)
+    axes = [
+        line,
+        *_sides(pieces, i),
+        *_sides(pieces, j),
+        _unit(np.cross(_along(pieces, i), _along(pieces, j))),
+    ]
+    gap = np.max([_parted(pieces, i, j, section, axis) for axis in axes], axis=0)
+    best = int(np.argmin(gap))
+    return Spacing(float(gap[best]), middle[best], *_names(pieces, i[best], j[best], count))
+
+
+def _names(pieces, i, j, count):
+    """Tracks of pieces i and j, the second counted from `count`, and their roles."""
+    return (int(pieces.track[i]), int(pieces.track[j]) - count), (str(pieces.role[i]), str(pieces.role[j]))
+
+
+def _parted(pieces, i, j, section, axis):
+    """Clear space (n,) m between pieces along unit vectors `axis` (n,3), negative where their shadows overlap."""
+    low, high = [], []
+    for k in (i, j):
+        ends = np.stack([_dot(pieces.start[k], axis), _dot(pieces.end[k], axis)])
+        width, thickness = section[pieces.track[k]].T
+        across, normal = _sides(pieces, k)
+        reach = (np.abs(_dot(across, axis)) * width + np.abs(_dot(normal, axis)) * thickness) / 2
+        low.append(ends.min(axis=0) - reach)
+        high.append(ends.max(axis=0) + reach)
+    return np.where(_dot(axis, axis) > 0, np.maximum(low[1] - high[0], low[0] - high[1]), -np.inf)
+
+
+def _along(pieces, i):
+    return (pieces.end - pieces.start)[i] / np.maximum(pieces.size[i], 1e-300)[:, None]
+
+
+def _sides(pieces, i):
+    """Unit vectors (n,3) across the section of each piece and along its thickness."""
+    across = _unit(np.cross(_along(pieces, i), pieces.normal[i]))
+    return across, _unit(np.cross(across, _along(pieces, i)))
+
+
+def _unit(v):
+    size = np.linalg.norm(v, axis=1, keepdims=True)
+    return np.where(size > 1e-9, v / np.maximum(size, 1e-300), 0.0)
+
+
 def segment_distance(a, b, c, d):
-    """Distance (n,) m between segments a-b and c-d (each (n,3)), and the point (n,3) midway between them.
+    """Distance (n,) m between segments a-b and c-d (each (n,3)), and the point (n,3) midway between them."""
+    return _nearest(a, b, c, d)[:2]
+
+
+def _nearest(a, b, c, d):
+    """The same, and the unit vector (n,3) from the one nearest point to the other; zero where they coincide.
 
     Eberly's clamped solution: the closest point of the first line, then of the second, then of the first again.
     """
@@ -79,7 +156,8 @@ def segment_distance(a, b, c, d):
     t = np.clip((pq * s + qr) / safe(qq), 0, 1)
     s = np.clip((pq * t - pr) / safe(pp), 0, 1)
     x, y = a + s[:, None] * p, c + t[:, None] * q
-    return np.linalg.norm(x - y, axis=1), (x + y) / 2
+    distance = np.linalg.norm(x - y, axis=1)
+    return distance, (x + y) / 2, (x - y) / np.where(distance > 0, distance, 1.0)[:, None]
 
 
 def _dot(x, y):
@@ -94,6 +172,7 @@ class _Pieces:
         self.end = np.concatenate([t.points[1:] for t in tracks])
         self.role = np.concatenate([np.asarray(t.roles, dtype=object) for t in tracks])
         self.track = np.repeat(np.arange(len(tracks)), [len(t.roles) for t in tracks])
+        self.normal = np.concatenate([t.normals[:-1] for t in tracks])
         self.size = np.linalg.norm(self.end - self.start, axis=1)
         self.along = np.concatenate([np.cumsum(_lengths(t)) - _lengths(t) / 2 for t in tracks])
         around = np.array([t.length if t.closed else np.inf for t in tracks])
