@@ -33,7 +33,7 @@ CROWDED = 0.85  # of the pitch: how close tracks may come that moving them may p
 TIGHT = 1e-3  # of the distance, that tracks may lack where moving them did not help
 _UNITS = {"target.error": "1", "cryostat.residual_limit": "1", "cryostat.power_limit": "W", "cooling.limit": "K"}  # of keys that differ from their limit's
 ROUNDS = 5  # of points added where the field strays
-LOWER = 2  # times that eddy currents are held lower because those of wires exceed those of sheets
+LOWER = 2  # times that sheets are held lower because their wires exceed what they keep
 COOLINGS = 20  # spots, one after the other, that may need to be kept cool
 
 
@@ -67,13 +67,14 @@ def solve(setting: Setting, progress=None) -> Solution:
         solution, wound = bettered_joined(setting, found, matrices, progress)
         lack = wound.excess["conductor.spacing"]
         if lack < TIGHT:
-            more = _eddies_over(setting, wound)
-            if more <= TIGHT or held_lower == LOWER:
+            more = {name: excess for name, excess in _over(setting, wound).items() if excess > TIGHT}
+            if not more or held_lower == LOWER:
                 break
             held_lower += 1
             if progress:
-                progress(f"eddy currents of the wires exceed what the sheets were held to by {more:.1%}; holding these lower")
-            setting = tightened(setting, "cryostat.residual_limit", 1 / (1 + more))
+                progress("wires exceed " + ", ".join(f"{name} by {excess:.1%}" for name, excess in more.items()) + "; holding the sheets lower")
+            for name, excess in more.items():
+                setting = tightened(setting, name, 1 / (1 + excess))
             continue
         share *= 1.0 if dense else 1 - lack
         cap = share * fits
@@ -84,12 +85,14 @@ def solve(setting: Setting, progress=None) -> Solution:
     return solution or found
 
 
-def _eddies_over(setting: Setting, wound) -> float:
-    """Excess of the eddy currents of the finished wires over what the sheets are held to; 0 where they cannot be joined."""
+def _over(setting: Setting, wound) -> dict[str, float]:
+    """Excess of what wires do over what their sheets were held to, where single turns differ from these: eddy currents
+    (of the joined wires, if they can be joined) and temperature."""
     try:
-        return residual_over(setting, wires(setting, wound.windings))
+        eddies = residual_over(setting, wires(setting, wound.windings))
     except JoinError:
-        return 0.0
+        eddies = 0.0
+    return {"cryostat.residual_limit": eddies, "cooling.limit": wound.excess.get("cooling.limit", 0.0)}
 
 
 def _densest(setting: Setting, solution: Solution) -> float:

@@ -42,7 +42,8 @@ class Setting:
     shape: points -> u (m), the field wanted over target.strength; size (m): radius of the primary, or how near it comes;
     between: points added where the field strayed between those of `target`; shell_meshes: of the cryostat's shells;
     surroundings, held: what stands around the coil and the limits this puts on it (`gradient_surroundings`);
-    taken: shares of the error and of the stray field allowed that joints were seen to take beyond their reserve.
+    taken: shares of the error and of the stray field allowed that joints were seen to take beyond their reserve;
+    warmth: share of the temperature allowed that sheets are held to, where their wires were seen to get hotter.
     """
 
     spec: object
@@ -58,6 +59,7 @@ class Setting:
     surroundings: object = None
     held: tuple[Limit, ...] = ()
     taken: tuple[float, float] = (0.0, 0.0)
+    warmth: float = 1.0
 
     @property
     def b0(self) -> np.ndarray:

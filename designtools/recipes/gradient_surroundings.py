@@ -118,11 +118,13 @@ def residual_over(setting: Setting, source) -> float:
 
 def tightened(setting: Setting, label: str, share: float) -> Setting:
     """The setting with a limit of its surroundings at a share of what it is."""
-    scaled = lambda bound: None if bound is None else share * np.asarray(bound)
+    hot = label == "cooling.limit"
+    factor = share**0.5 if hot else share  # a temperature is held by its root
+    scaled = lambda bound: None if bound is None else factor * np.asarray(bound)
     held = tuple(
-        replace(l, lower=scaled(l.lower), upper=scaled(l.upper), scale=share * l.scale) if l.name == label else l for l in setting.held
+        replace(l, lower=scaled(l.lower), upper=scaled(l.upper), scale=factor * l.scale) if l.name == label else l for l in setting.held
     )
-    return replace(setting, held=held)
+    return replace(setting, held=held, warmth=setting.warmth * (share if hot else 1.0))
 
 
 # --- the wall -------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ def cooler(setting: Setting, solution: Solution) -> Setting:
     spec = setting.spec
     if spec.cooling is None or spec.cooling.limit is None:
         return setting
-    most, held, found = COOL * spec.cooling.limit, setting.held, []
+    most, held, found = COOL * setting.warmth * spec.cooling.limit, setting.held, []
     for layer in setting.layers:
         density = np.linalg.norm(np.asarray(solution.design.parts[layer.name].surface_current()), axis=1)
         heating = _heating(setting, density, turn_current(setting, solution))
