@@ -36,7 +36,7 @@ def evidence(setting, solution, product, progress) -> Evidence:
 
     setting = settled(setting, solution.design)
     found = after_shim(setting, solution.design.parts["currents"])
-    figures = _map_figures(found) | _current_figures(setting, solution)
+    figures = _map_figures(setting, found) | _current_figures(setting, solution)
     figures["optimality_gap"] = Figure(float(solution.gap), "1", "certified: how much smaller the objective could be, relative to it")
     figures |= _held_out_figures(setting, found, solution)
     lines, limit = _ultimate(setting, figures)
@@ -86,19 +86,32 @@ def _at_rest(setting, currents):
 # --- figures ------------------------------------------------------------------------------------
 
 
-def _map_figures(found) -> dict[str, Figure]:
+def _map_figures(setting, found) -> dict[str, Figure]:
     count = f"{sum(a.before.size for a in found)} points of the mask" + (f", {len(found)} maps, each about its own mean" if len(found) > 1 else "")
     states = {"unshimmed": [a.before - a.before.mean() for a in found], "shimmed": [a.left for a in found]}
     figures = {}
     for state, parts in states.items():
         values = np.concatenate(parts)
-        figures[f"b0_std_{state}"] = Figure(_rms(values), "Hz", f"standard deviation over {count}")
+        ideal = _ideal(setting) if state == "shimmed" else ""
+        figures[f"b0_std_{state}"] = Figure(_rms(values), "Hz", f"standard deviation over {count}{ideal}")
         figures[f"b0_p2p_{state}"] = Figure(max(float(np.ptp(p)) for p in parts), "Hz", f"peak to peak over {count}")
     return figures | {"b0_std": figures["b0_std_shimmed"], "b0_p2p": figures["b0_p2p_shimmed"]}
 
 
+def _ideal(setting) -> str:
+    """What is said where coils take part that are fields by decree."""
+    terms = [f"{len(c)} ideal harmonic terms{'' if np.isfinite(c.most).all() else ' without limit'}" for c in setting.channels if c.set.arrangement == "harmonics"]
+    return f"; with {', '.join(terms)}" if terms else ""
+
+
 def _rms(values) -> float:
     return float(np.sqrt(np.mean(values**2)))
+
+
+def _share(setting, values) -> float:
+    """Largest share that any channel uses of what is allowed of it, among those with a limit."""
+    most = setting.over(lambda c: c.most)
+    return float(np.max(np.abs(values) / most, initial=0.0))
 
 
 def _held_out_figures(setting, found, solution) -> dict[str, Figure]:
@@ -125,6 +138,7 @@ def _current_figures(setting, solution) -> dict[str, Figure]:
     loss = (values**2 @ resistance).mean(axis=1)
     figures |= {
         "current_max": Figure(float(driven.max()), "A", "largest current of a channel in any shot"),
+        "current_share_max": Figure(_share(setting, values), "1", "largest of any channel and shot: current over what that channel may carry"),
         "current_total": Figure(float(driven.sum(axis=2).max()), "A", "largest sum of the magnitudes over all channels in a shot"),
         "power": Figure(float(loss.mean()), "W", "copper at 20 degC without leads, mean over the shots"),
         "power_peak": Figure(float(loss.max()), "W", "copper at 20 degC without leads, in the shot that heats most"),
@@ -179,6 +193,7 @@ def _audit(setting, solution, found) -> dict:
         "map": {f"{a.volume.name} {state}".strip(): _spread(values) for a in found for state, values in _states(a)},
         "independent field": _judge(setting, solution, found),
         "shots": rows,
+        "largest_A": {name: max(abs(row[k + 2]) for row in rows["rows"]) for k, (name, unit) in enumerate(zip(rows["channels"], rows["units"])) if unit == "A"},
     }
     if len(rows["rows"]) == 1:
         audit["currents_A"] = dict(zip(rows["channels"], rows["rows"][0][2:]))

@@ -99,14 +99,15 @@ def _gradient_circuits(result: Result) -> Circuits | None:
 
 def _loop_circuits(result: Result) -> Circuits | None:
     """Every loop of a shim, with its turns, as a circuit of its own."""
-    sets = [s for s in _listed(result.spec.get("coils", ())) if "loop_radius" in s or "loops" in s or "radius" in s]
+    sets = [s for s in listed(result.spec.get("coils", ())) if "loop_radius" in s or "loops" in s or "radius" in s]
     loops = [leaf for leaf in leaves(result.source) if isinstance(leaf, Loops)]
     turns = [int(s.get("turns", 1)) for s in sets] + [1] * len(loops)
     each = [loop for leaf, count in zip(loops, turns) for loop in single_loops(leaf, count)]
     return circuits(each, np.ones(len(each))) if each else None
 
 
-def _listed(value) -> list:
+def listed(value) -> list:
+    """A list, or one thing in a list."""
     return [value] if isinstance(value, Mapping) else list(value)
 
 

@@ -58,12 +58,10 @@ def powers(setting, heat_of_layers) -> Found:
         if drivers:
             heat[" and ".join(a.name for a in drivers)] = drawn - watts
         rows.append((name, _watts(watts), ", ".join(a.name for a in drivers) or "none", _watts(drawn)))
-    for what, drawn in (*_switched(setting, heat_of_layers), *((i.name, i.count * i.power) for i in setting.spec.items if i.power)):
+    for what, watts, drawn in (*_switched(setting, heat_of_layers), *((i.name, 0.0, i.count * i.power) for i in setting.spec.items if i.power)):
         taken.append(drawn)
-        rows.append((what, "", "", _watts(drawn)))
-    for item in setting.spec.items:
-        if item.power:
-            heat[item.name] = item.count * item.power
+        heat[what] = drawn - watts
+        rows.append((what, _watts(watts) if watts else "", "", _watts(drawn)))
     words = "mean heat of the parts and, by their currents, of the layers, at their duty over the efficiency of the amplifiers; standby; items by the spec"
     figures = {
         "total_power": Figure(float(np.sum(taken)), "W", words),
@@ -91,10 +89,11 @@ def _coolant(setting, name: str) -> str:
 
 
 def _switched(setting, heat_of_layers):
-    """What amplifiers of gradients give to the layers, as power taken."""
+    """What amplifiers of gradients give to the layers: name, heat there, power taken."""
     efficiency = [a.efficiency for a in setting.spec.amplifiers if setting.pieces[a.drives].role in ("gradient", "shim")]
     if heat_of_layers:
-        yield "eddy currents in the layers", math.fsum(heat_of_layers.values()) / (min(efficiency) if efficiency else 1.0)
+        watts = float(np.sum(list(heat_of_layers.values())))
+        yield "amplifiers, for the currents in the layers", watts, watts / (min(efficiency) if efficiency else 1.0)
 
 
 def _power(piece, drivers) -> float:

@@ -96,12 +96,12 @@ def _summed(setting, modes, found, shield: Found) -> Found:
         figures[f"{name}.eddy_field_max"] = Figure(share, "1", f"largest residual field over the region {when}, over gradient times reach; {words}{slow}")
         figures[f"{name}.eddy_power"] = Figure(watts, "W", f"mean power in the layers, a sinusoid at {format(switching.frequency, 'Hz')} with the operating current as amplitude; {words}")
         rows.append((name, format(item["field"], "T"), format(share, "1") if np.isfinite(share) else "no gradient", format(watts, "W")))
-    shares = [f.value for n, f in figures.items() if n.endswith("eddy_field_max") and np.isfinite(f.value)]
-    watts = [f.value for n, f in figures.items() if n.endswith("eddy_power")]
-    if shares:
-        figures["eddy_field_max"] = Figure(max(shares), "1", f"largest of any gradient, {when}; {words}{slow}")
-    if watts:
-        figures["eddy_power"] = Figure(sum(watts), "W", f"all gradients and shims together; {words}")
+    residuals = [f.value for n, f in figures.items() if n.endswith("eddy_field_max") and np.isfinite(f.value)]
+    powers = [f.value for n, f in figures.items() if n.endswith("eddy_power")]
+    if residuals:
+        figures["eddy_field_max"] = Figure(max(residuals), "1", f"largest of any gradient, {when}; {words}{slow}")
+    if powers:
+        figures["eddy_power"] = Figure(sum(powers), "W", f"all gradients and shims together; {words}")
     table = Table("Eddy currents in the layers", ("part", "largest residual field", "over gradient times reach", "heat in the layers"), tuple(rows), f"Residual {when}; heat at {format(switching.frequency, 'Hz')}. {words[0].upper()}{words[1:]}.")
     layers = tuple((l.name, format(l.radius, "m"), format(l.thickness, "m"), format(l.resistivity, "ohm·m"), format(l.temperature, "K")) for l in setting.spec.conductors)
     tables = {"eddies": table, "layers": Table("Conducting layers", ("layer", "radius", "thickness", "resistivity", "temperature"), layers)}
@@ -114,11 +114,11 @@ def _shares(setting, modes) -> np.ndarray:
     """Heat (L,M) that each layer makes of the heat of each mode taken as a thin sheet: a layer thicker than its skin depth makes
     more than its share, since the current keeps to one side of it."""
     loss = np.stack([np.einsum("vm,vm->m", modes.streams[s.model.part], _drag(s) @ modes.streams[s.model.part]) for s in modes.shells])
-    crowding = [_crowding(layer, setting.spec.switching.frequency) for layer in setting.spec.conductors]
-    return np.array(crowding)[:, None] * loss / np.maximum(loss.sum(axis=0), 1e-300)
+    thick = [crowding(layer, setting.spec.switching.frequency) for layer in setting.spec.conductors]
+    return np.array(thick)[:, None] * loss / np.maximum(loss.sum(axis=0), 1e-300)
 
 
-def _crowding(layer, frequency: float) -> float:
+def crowding(layer, frequency: float) -> float:
     """Re of x coth x, x = (1 + i) thickness / skin depth: surface resistance of a plate over that of a thin sheet."""
     x = (1 + 1j) * layer.thickness * np.sqrt(np.pi * frequency * MU_0 / layer.resistivity)
     return float((x / np.tanh(x)).real)

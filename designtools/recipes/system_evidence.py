@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from designtools.recipes.product import Evidence
+from designtools.recipes.system import listed
 from designtools.recipes.system_budget import costs, masses, powers, stack
 from designtools.recipes.system_couplings import couplings
 from designtools.recipes.system_eddies import eddies
@@ -70,14 +72,13 @@ def shims(setting) -> Found:
     """How much of their currents the shims need, and what they leave."""
     figures, rows = {}, []
     for piece in setting.of("shim"):
-        limits = piece.result.spec.get("limits") or {}
-        most = parse(limits["current"], "current") if "current" in limits else math.nan
-        duty, left = piece.figure("current_max") / most, piece.figure("b0_std_shimmed")
-        figures[f"{piece.name}.shim_duty"] = Figure(duty, "1", "largest current of a channel over limits.current, after the map that its spec names")
+        duty, left = piece.figure("current_share_max"), piece.figure("b0_std_shimmed")
+        method = piece.result.figures["b0_std_shimmed"].method if "b0_std_shimmed" in piece.result.figures else ""
+        figures[f"{piece.name}.shim_duty"] = Figure(duty, "1", f"largest of any channel: current over what it may carry, after the map that its spec names; left: {method}")
         rows.append((piece.name, format(piece.figure("b0_std_unshimmed"), "Hz"), format(left, "Hz"), format(duty, "1") if np.isfinite(duty) else "not known", format(piece.figure("power"), "W")))
     if not rows:
         return Found()
-    worst = max((f.value for f in figures.values() if np.isfinite(f.value)), default=math.nan)
+    worst = float(np.max([f.value for f in figures.values()]))
     figures["shim_duty"] = Figure(worst, "1", "largest current of any shim channel over its limit")
     return Found(figures, {"shims": Table("Shims", ("shim", "field map, standard deviation", "after shimming", "largest share of the current", "power"), tuple(rows), "The map is that of the part's spec; `= magnet.map` is one magnet built with errors.")})
 
@@ -87,15 +88,32 @@ def driven(setting) -> Found:
     figures, rows = {}, []
     for amplifier in setting.spec.amplifiers:
         piece = setting.pieces[amplifier.drives]
-        name = next((n for n in ("operating_current", "current_max") if n in piece.result.figures), None)
-        if amplifier.current is not None and name is not None:
-            figures[f"{piece.name}.{name}"] = piece.result.figures[name]
-            rows.append(implied(f"{piece.name}.{name}", "<=", amplifier.current, f"amplifier {amplifier.name}"))
+        if amplifier.current is not None:
+            figures[f"{piece.name}.amplifier_current"] = _wanted_current(setting, piece)
+            rows.append(implied(f"{piece.name}.amplifier_current", "<=", amplifier.current, f"amplifier {amplifier.name}"))
         wanted = (piece.result.spec.get("amplifier") or {}).get("voltage")
         if amplifier.voltage is not None and wanted is not None:
             figures[f"{piece.name}.amplifier_voltage"] = Figure(parse(wanted, "voltage"), "V", "voltage for which its slew rate is stated, of its own spec")
             rows.append(implied(f"{piece.name}.amplifier_voltage", "<=", amplifier.voltage, f"amplifier {amplifier.name}"))
     return Found(figures, {}, tuple(rows))
+
+
+def _wanted_current(setting, piece) -> Figure:
+    """What a part asks of its amplifier (A), and what shims ask of it besides; not a number where its current is not known."""
+    if piece.role == "rf":
+        drive = [pair[0] for pair in piece.result.audit.get("drive_A", {}).values()]
+        return Figure(max(drive, default=np.nan), "A", "largest amplitude at a port of the coil")
+    if piece.role == "shim":
+        lent = {Path(folder).name for folder in _borrowed(piece)}
+        own = [value for name, value in piece.result.audit.get("largest_A", {}).items() if name not in lent]
+        return Figure(max(own, default=np.nan), "A", "largest current of a channel of its own")
+    added = sum(shim.result.audit.get("largest_A", {}).get(Path(f).name, np.nan) for shim in setting.of("shim") for f in _borrowed(shim) if Path(f).resolve() == piece.folder.resolve())
+    return Figure(piece.figure("operating_current") + added, "A", "operating current" + (f", and {format(added, 'A')} by which a shim uses the coil" if added else ""))
+
+
+def _borrowed(shim) -> list[str]:
+    """Result folders of finished coils that are channels of a shim."""
+    return [folder for s in listed(shim.result.spec.get("coils", ())) for folder in s.get("folders") or ()]
 
 
 def joint(setting) -> Found:
@@ -111,8 +129,8 @@ def joint(setting) -> Found:
         "joint_gain": Figure(1 - best / separate, "1", "share by which the joint optimum is smaller"),
     }
     names = list(search["history"][0])
-    rows = tuple(tuple("no design" if not math.isfinite(row["objective"]) else f"{row[n]:.6g}" for n in names) for row in search["history"])
-    table = Table("Joint search", tuple(names), rows, "Every trial designs all parts that the values touch; SI units, terms over their scales. The first row is the spec as given.")
+    rows = tuple(tuple("does not count" if not math.isfinite(row["objective"]) else f"{row[n]:.6g}" for n in names) for row in search["history"])
+    table = Table("Joint search", tuple(names), rows, "Every trial designs all parts that the values touch; SI units, terms over their scales; what has no design, or misses what a part in the first row kept, does not count. The first row is the spec as given.")
     return Found(figures, {"joint": table}, (), {"joint": {"shared": search["shared"]}})
 
 

@@ -132,10 +132,13 @@ def _covers(setting, magnet) -> Found:
         high = 0.0
     while high and largest(high) > LEVEL and high < FARTHEST:
         low, high = high, 2 * high
+    if high >= FARTHEST and largest(high) > LEVEL:
+        return Found({"cover_distance_0p5mT": Figure(np.nan, "m", f"not within {FARTHEST:g} m")})
     while high - low > 1e-3:
         middle = (low + high) / 2
         low, high = (middle, high) if largest(middle) > LEVEL else (low, middle)
-    words = f"largest |B| on the box of the covers, grown by this distance on all sides, is {format(LEVEL, 'T')}; beyond it falls further; {FACE} x {FACE} points on each face"
+    bare = "; of the magnets alone, without the plates" if siting.plates else ""
+    words = f"largest |B| on the box of the covers, grown by this distance on all sides, is {format(LEVEL, 'T')}; beyond it falls further; {FACE} x {FACE} points on each face{bare}"
     return Found({"cover_distance_0p5mT": Figure(high, "m", words, 1e-3)})
 
 

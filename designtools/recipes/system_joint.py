@@ -32,12 +32,13 @@ def found(spec, trial: Callable, say: Callable):
     low, start, high = (np.array([parse(v, "any") for v in values]) for values in zip(*((b.min, spec.shared[n], b.max) for n, b in joint.free.items())))
     place = lambda x: {n: float(f"{v:.6g}") for n, v in zip(names, low + np.clip(x, 0, 1) * (high - low))}
     history: list[dict] = []
+    allowed: list[set] = []  # requirements of parts that the spec as given misses already
 
     def objective(x) -> float:
         shared = place(x)
         folders = _attempted(trial, shared if history else None, bool(history), say)
         terms = {} if folders is None else terms_of(joint.minimise, folders)
-        value = sum(terms.values()) if folders is not None else float("inf")
+        value = sum(terms.values()) if folders is not None and keeps(folders, allowed, say) else float("inf")
         history.append({**shared, "objective": value, **terms})
         say(f"trial {len(history)}: " + ", ".join(f"{n} = {v:.5g}" for n, v in shared.items()) + f", objective {value:.5g}")
         return value
@@ -46,6 +47,17 @@ def found(spec, trial: Callable, say: Callable):
     values = place(best)
     chosen = with_shared(spec, values)
     return chosen, trial(values), {"history": history, "shared": values, "separate": history[0]["objective"], "joint": min(h["objective"] for h in history)}
+
+
+def keeps(folders: dict[str, Path], allowed: list[set], say) -> bool:
+    """Whether a trial misses no requirement of a part that the first one met; the first puts what it misses into `allowed`."""
+    missed = {(part, row["quantity"], row["op"]) for part, folder in folders.items() for row in load(folder).requirements if row["status"] == "MISSED"}
+    if not allowed:
+        allowed.append(missed)
+    new = missed - allowed[0]
+    if new:
+        say("does not count, since it misses " + ", ".join(sorted(f"{part}.{quantity}" for part, quantity, _ in new)))
+    return not new
 
 
 def _attempted(trial, shared, may_fail: bool, say):

@@ -76,6 +76,9 @@ def value_of(text: str, look_up: Callable[[str], Any]) -> Any:
     kinds = {kind for _, value in values if (kind := _dimension(value)) is not None}
     if len(kinds) > 1:
         raise ReferenceProblem(f"must add quantities of one dimension, got {text!r}")
+    bare = [t.text for t, value in values if not t.named and _dimension(value) is None and units.parse(value, "any") != 0]
+    if kinds and bare:
+        raise ReferenceProblem(f"must give {bare[0]} a unit, since the others have one, got {text!r}")
     total = sum(term.factor * _number(term, value) for term, value in values)
     return float(f"{total:.15g}")  # 0.1 + 0.006 is 0.106
 
