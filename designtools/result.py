@@ -308,7 +308,7 @@ def _evaluate(requirement: dict, figures: Mapping[str, Figure]) -> dict:
         return row
     distance = _SIDE[op] * (value - limit)
     met = distance > 0 or (distance == 0 and op.endswith("="))
-    margin = distance / abs(limit) if limit else None
+    margin = distance / abs(limit) + 0.0 if limit else None  # never -0
     outside = "source" in requirement and OUTSIDE_MODEL in figures[quantity].method
     return row | {"value": value, "margin": margin, "status": OUTSIDE_MODEL if outside else MET if met else MISSED}
 

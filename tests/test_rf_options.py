@@ -64,6 +64,23 @@ def test_a_shield_lowers_inductance_and_efficiency():
     assert closed.audit["losses_W"]["conductors"] > 0 and len(closed.windings) == len(open_.windings)
 
 
+def test_what_a_shield_carries_is_that_of_a_sheet_without_resistance():
+    """Windows of wires against modes of a thin sheet, two ways to the same images; in the source the shield follows each channel."""
+    from designtools.formers.cylinder import Cylinder
+    from designtools.quantities import coupling, eddy
+    from designtools.sources.assembly import leaves
+
+    shield = {"radius": "140 mm", "length": "300 mm", "around": 32, "along": 12}
+    coil, images, *others = leaves(dt.run(SLOW | {"shield": shield}).source)
+    assert len(others) == 4
+    modes = eddy.eddy_modes([eddy.shell("tube", Cylinder(0.14, 0.3, np.eye(3), np.zeros(3)).mesh(0.028), 1e-4, 5.8e7)], [])
+    amperes, _ = coupling.image_response(modes, eddy.linked_flux(modes, coil))
+    places = np.array([[0.0, 0, 0], [0.03, 0.02, 0.04]])
+    of_sheet = np.stack([eddy.mode_fields(modes, places, axis) @ amperes for axis in np.eye(3)], axis=1)
+    of_wires = np.asarray(images.field(places))
+    np.testing.assert_allclose(of_wires, of_sheet, atol=0.05 * np.abs(of_sheet).max())
+
+
 def test_loops_on_a_mesh(tmp_path):
     """On a sphere of 115 mm from a file: on its surface, above the plane, apart; nearly the figures of a helmet of as many loops."""
     trimesh.creation.icosphere(4, 115.0).export(tmp_path / "former.stl")

@@ -316,12 +316,14 @@ def unpacked(solved: Solution) -> tuple[solution.Fields, np.ndarray]:
 
 
 def wind(setting: Setting, solved: Solution) -> Product:
-    """The conductors, each channel with one ampere at its port."""
+    """The conductors, each channel with one ampere at its port; after those of each what they induce in a shield."""
     coil = setting.coil if setting.strands is None else antennas.carried(setting.strands, unpacked(solved)[0].flow)
-    parts = []
+    split, parts = len(coil.start) - setting.shield_pieces, []
     for channel in range(setting.channels):
-        used = np.abs(coil.current[:, channel]) > 0
-        parts.append(Filaments(coil.start[used], coil.end[used], coil.current[used, channel].real))
+        for piece in (slice(0, split), slice(split, None))[: 2 if setting.shield_pieces else 1]:
+            used = np.arange(len(coil.start))[piece]
+            used = used[np.abs(coil.current[used, channel]) > 0]
+            parts.append(Filaments(coil.start[used], coil.end[used], coil.current[used, channel].real))
     wound = wires.Wires(*(part[: len(part) - setting.shield_pieces] for part in setting.coil))
     return Product(source=Assembly(parts), windings=windings(wound, setting.spec.wire.radius, setting.spec.coil.centre))
 

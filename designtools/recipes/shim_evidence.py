@@ -14,6 +14,7 @@ from designtools.recipes.product import Evidence
 from designtools.recipes.shim_sets import profile
 from designtools.result import Ball, FieldMap, Figure, Histogram, Lines, PlaneMap, Table
 from designtools.sources.loops import Loops
+from designtools.spec.gradient import MATERIALS
 from designtools.units import GAMMA_BAR, format
 
 COLUMNS = 5  # slices beside one another
@@ -150,6 +151,8 @@ def _current_figures(setting, solution) -> dict[str, Figure]:
     if lengths.sum():
         figures["resistance"] = Figure(float(resistance[lengths > 0].max()), "ohm", "of one loop, copper at 20 degC, without leads")
         figures["conductor_length"] = Figure(float(lengths.sum()), "m", "all turns of all loops, without leads")
+        mass = lengths.sum() * setting.spec.section.width * setting.spec.section.height * MATERIALS["copper"].density
+        figures["conductor_mass"] = Figure(float(mass), "kg", "the same as copper")
     return figures | _coupling(setting)
 
 

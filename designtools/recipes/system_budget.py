@@ -10,12 +10,13 @@ from designtools.recipes.system_found import Found, implied
 from designtools.result import Figure, Section, Sections, Table
 from designtools.sources import Blocks, Magnets
 from designtools.sources.assembly import leaves
+from designtools.spec.gradient import MATERIALS
 from designtools.spec.system import ROUNDING
 from designtools.spec.system_stack import left_over, stacked_up
 from designtools.units import format, parse
 
 MASSES = ("magnet_mass", "conductor_mass", "shim_iron_mass")
-COPPER = 8960.0  # kg/m3
+COPPER = MATERIALS["copper"].density  # kg/m3
 POWERS = ("dissipated_power", "power")
 
 

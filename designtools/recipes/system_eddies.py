@@ -182,10 +182,11 @@ def _shielded(piece, modes, seen, centre) -> tuple[float, float]:
         amperes, lost = image_response(modes, linked)
         own = np.asarray(source.field(centre))[0]
         fields.append(float(np.linalg.norm(own + seen @ amperes) / np.linalg.norm(own)))
-        inductances.append(1 - lost / piece.figure("inductance"))
+        known = piece.figure("inductance")  # of a coil designed in its shield what is left
+        inductances.append(known / (known + lost) if piece.result.spec.get("shield") else 1 - lost / known)
     return min(fields), min(inductances)
 
 
 def _loading(piece) -> Figure:
     losses = piece.result.audit["losses_W"]
-    return Figure(losses["body"] / sum(losses.values()), "1", "loss in the body over all losses at the drive, of the part's own model without the shield")
+    return Figure(losses["body"] / sum(losses.values()), "1", "loss in the body over all losses at the drive, of the part's own model")
