@@ -71,7 +71,7 @@ def answered(live: LiveShim, state: Mapping[str, float]) -> Answer:
     setting = replace(setting, spec=setting.spec.model_copy(update={"layout": None}))
     solution = recipe.solve(setting)
     found = shim_evidence.after_shim(setting, solution.design.parts["currents"])
-    figures = shim_evidence._map_figures(found) | shim_evidence._current_figures(setting, solution)
+    figures = shim_evidence.map_figures(setting, found) | shim_evidence.current_figures(setting, solution)
     notes = () if solution.status.ok else (f"the currents are not the best: {solution.status.advice}",)
     return Answer(figures, (), {"histogram": _histogram(found), "slice": _slice(found)}, notes, recipe.wind(setting, solution))
 

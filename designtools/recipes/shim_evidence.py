@@ -37,7 +37,7 @@ def evidence(setting, solution, product, progress) -> Evidence:
 
     setting = settled(setting, solution.design)
     found = after_shim(setting, solution.design.parts["currents"])
-    figures = _map_figures(setting, found) | _current_figures(setting, solution)
+    figures = map_figures(setting, found) | current_figures(setting, solution)
     figures["optimality_gap"] = Figure(float(solution.gap), "1", "certified: how much smaller the objective could be, relative to it")
     figures |= _held_out_figures(setting, found, solution)
     lines, limit = _ultimate(setting, figures)
@@ -87,7 +87,7 @@ def _at_rest(setting, currents):
 # --- figures ------------------------------------------------------------------------------------
 
 
-def _map_figures(setting, found) -> dict[str, Figure]:
+def map_figures(setting, found) -> dict[str, Figure]:
     count = f"{sum(a.before.size for a in found)} points of the mask" + (f", {len(found)} maps, each about its own mean" if len(found) > 1 else "")
     states = {"unshimmed": [a.before - a.before.mean() for a in found], "shimmed": [a.left for a in found]}
     figures = {}
@@ -128,7 +128,7 @@ def _held_out_figures(setting, found, solution) -> dict[str, Figure]:
     }
 
 
-def _current_figures(setting, solution) -> dict[str, Figure]:
+def current_figures(setting, solution) -> dict[str, Figure]:
     currents, amperes = solution.design.parts["currents"], setting.over(lambda c: c.amperes)
     values = np.asarray(currents.values)
     driven = np.abs(values[:, :, amperes])

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,11 @@ def _axis(axis) -> str:
 
 
 def _words(name: str) -> str:
-    return str(name).replace(".", ": ").replace("_", " ")
+    """A figure's name as a reader writes it: `gradient_x.fringe_0p5mT` is "gradient x: fringe 0.5 mT"."""
+    return _DECIMAL.sub(r"\1.\2 \3", str(name).replace(".", ": ").replace("_", " ")).strip()
+
+
+_DECIMAL = re.compile(r"\b(\d+)p(\d+)([a-zA-Z]*)")
 
 
 def _figure_row(name: str, figure: Figure) -> dict:
