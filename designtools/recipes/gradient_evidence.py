@@ -10,6 +10,7 @@ from designtools import audit, regions
 from designtools.fields import force, torque
 from designtools.kernels.wire_inductance import rectangle_mean_distance, winding_inductance
 from designtools.recipes.gradient_effects import effects
+from designtools.recipes.gradient_tolerances import scattered
 from designtools.recipes.product import Evidence, Product
 from designtools.result import Ball, FieldMap, Figure, Lines, PlaneMap, SurfaceMap, Table
 from designtools.solve.solution import Solution
@@ -41,9 +42,10 @@ def evidence(setting, solution: Solution, product: Product, progress) -> Evidenc
         "winding": {w.name: _winding_record(w) for w in product.windings},
         "points": {"count": len(points), "seed": spec.audit.seed},
     }
+    wound, wound_plots, wound_record = scattered(setting, product)
     progress("field maps")
     plots, field_map = _drawn(setting, product, stages, views)
-    return Evidence(figures | around.figures, record, plots | around.plots, (field_map,), (*_implied(spec), *around.implied))
+    return Evidence(figures | around.figures | wound, record | wound_record, plots | around.plots | wound_plots, (field_map,), (*_implied(spec), *around.implied))
 
 
 # --- stages -------------------------------------------------------------------------------------

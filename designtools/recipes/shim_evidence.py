@@ -88,6 +88,7 @@ def _at_rest(setting, currents):
 
 
 def map_figures(setting, found) -> dict[str, Figure]:
+    """Spread of the field over the masks, before and after."""
     count = f"{sum(a.before.size for a in found)} points of the mask" + (f", {len(found)} maps, each about its own mean" if len(found) > 1 else "")
     states = {"unshimmed": [a.before - a.before.mean() for a in found], "shimmed": [a.left for a in found]}
     figures = {}
@@ -129,6 +130,7 @@ def _held_out_figures(setting, found, solution) -> dict[str, Figure]:
 
 
 def current_figures(setting, solution) -> dict[str, Figure]:
+    """What the currents are, what they heat, and what their loops are made of."""
     currents, amperes = solution.design.parts["currents"], setting.over(lambda c: c.amperes)
     values = np.asarray(currents.values)
     driven = np.abs(values[:, :, amperes])

@@ -30,6 +30,8 @@ def masses(setting) -> Found:
     rows += [(i.name if i.count == 1 else f"{i.count} x {i.name}", i.count * i.mass, "spec") for i in setting.spec.items if i.mass]
     total = float(np.sum([mass for _, mass, _ in rows]))
     words = "magnets and conductors by their figures, other windings as copper of their section, amplifiers and items by the spec; supports that no item states are not in it"
+    unknown = [name for name, mass, _ in rows if not np.isfinite(mass)]
+    words += f"; not known of {', '.join(unknown)}" if unknown else ""
     table = tuple((name, format(mass, "kg") if np.isfinite(mass) else "not known", how) for name, mass, how in rows)
     return Found({"total_mass": Figure(total, "kg", words)}, {"masses": Table("Mass", ("what", "mass", "from"), (*table, ("total", format(total, "kg") if np.isfinite(total) else "not known", "")))})
 

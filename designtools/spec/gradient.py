@@ -28,6 +28,7 @@ from designtools.spec.base import (
     PositiveTorque,
     PositiveVoltage,
     Region,
+    Seed,
     Spec,
     Temperature,
     Weight,
@@ -296,6 +297,23 @@ class GrooveFormer(Model):
             yield "groove_depth", f"must be less than thickness = {mm(self.thickness)}, got {mm(self.groove_depth)}"
 
 
+class LayerTolerances(Model):
+    """Errors of winding and assembly, root mean square, normal and independent of each other."""
+
+    shift: NonNegativeLength = "0.2 mm"
+    """Place of a whole layer, along each of three axes."""
+    rotation: Annotated[float, Field(ge=0, le=0.1)] = 0.0
+    """Angle of a whole layer about the bore, rad."""
+    expansion: NonNegativeLength = "0.1 mm"
+    """Place of a whole layer along its normals: a former too thick."""
+    turns: NonNegativeLength = "0.2 mm"
+    """Place of each turn within its surface, sideways."""
+    samples: Annotated[int, Field(ge=20, le=100_000, strict=True)] = 500
+    """Coils drawn."""
+    seed: Seed = 1
+    """Seed of the draws."""
+
+
 class Mesh(Model):
     """Fineness of the current-carrying surface."""
 
@@ -344,6 +362,8 @@ class Gradient(Spec):
     """Further limits the optimiser holds."""
     former: GrooveFormer | None = None
     """Tube with grooves for the conductor, as a part to make."""
+    tolerances: LayerTolerances | None = None
+    """Errors with which coils are wound by the hundred; without them, nothing is said of yield."""
     mesh: Mesh = Mesh()
     """How finely the surfaces are divided for the computation."""
     audit: Audit = Audit()
